@@ -1,0 +1,14 @@
+#include "domain/outcome.h"
+
+#include <assert.h>
+
+const struct outcome_info *outcome_info(enum outcome outcome)
+{
+    static const struct outcome_info infos[] = {
+#define OUTCOME(upper, wire, retryable, remembered, sentence)                                      \
+    {#wire, retryable, remembered, sentence},
+#include "domain/outcomes.def"
+    };
+    assert(outcome < OUTCOMES);
+    return &infos[outcome];
+}

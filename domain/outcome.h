@@ -1,0 +1,23 @@
+/* What came of a request: done, or one of the refusals of the protocol. */
+#ifndef DOMAIN_OUTCOME_H
+#define DOMAIN_OUTCOME_H
+
+#include <stdbool.h>
+
+enum outcome {
+#define OUTCOME(upper, wire, retryable, remembered, sentence) OUTCOME_##upper,
+#include "domain/outcomes.def"
+    OUTCOMES
+};
+
+struct outcome_info {
+    const char *code; /* on the wire */
+    bool retryable;   /* the same request may succeed later */
+    bool remembered;  /* kept for a repeated id */
+    const char *sentence;
+};
+
+/* Requires: a valid outcome. Static data. */
+const struct outcome_info *outcome_info(enum outcome outcome);
+
+#endif
