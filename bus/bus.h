@@ -1,0 +1,58 @@
+/* The message bus: takes one request at a time through its handler and all that follows from it
+ * ("Architecture Patterns with Python", chapters 8 to 11), in groups that are one transaction. */
+#ifndef BUS_BUS_H
+#define BUS_BUS_H
+
+#include "bus/ports.h"
+
+struct bus;
+
+/* What a bus is made of. All of it outlives the bus; `stats` is shared with whoever counts too. */
+struct bus_parts {
+    struct unit_of_work *unit;
+    struct reader *reader;
+    struct publisher *publisher;
+    struct notifier *notifier;
+    struct clock *clock;
+    struct logger *logger;
+    struct stats *stats;
+};
+
+/* NULL: no memory. */
+struct bus *bus_new(const struct bus_parts *parts);
+void bus_destroy(struct bus **bus);
+
+/* A group of requests: handled one by one, then committed as one transaction. */
+#define GROUP_MAX 8192u                           /* requests */
+#define GROUP_BYTES_MAX ((size_t)4 * 1024 * 1024) /* of rows in the replies of a group */
+
+/* Takes one request in. The reply is for after bus_commit: until then it may still change.
+ * Requires: the group is not full; the request's texts live until the end of the group. */
+void bus_handle(struct bus *bus, const struct request *request);
+
+/* Seq of the newest event, those of the group under way counted; 0: none. */
+uint64_t bus_last_seq(const struct bus *bus);
+
+/* A request that could not even be decoded: its place in the order, and the refusal for it. */
+void bus_refuse(struct bus *bus, const struct reply *refusal);
+
+size_t bus_group_count(const struct bus *bus);
+bool bus_group_is_full(const struct bus *bus);
+
+/* Commits the group. Where the store fails, the whole group is rolled back: its commands are
+ * refused (storage_full, storage_failed) and its queries are answered anew. Returns what the store
+ * said; after STORE_BROKEN the process must end, and no reply may leave. */
+enum store_result bus_commit(struct bus *bus);
+
+/* Publishes the events of the group and takes them to the handlers that wait for the commit.
+ * Requires: bus_commit was called. */
+void bus_publish(struct bus *bus);
+
+/* The reply to request `index` of the group, in the order of bus_handle. Requires: bus_commit was
+ * called. It lives until bus_end_group. */
+const struct reply *bus_reply(const struct bus *bus, size_t index);
+
+/* Ends the life of the group's replies. The next bus_handle begins another group. */
+void bus_end_group(struct bus *bus);
+
+#endif

@@ -1,0 +1,64 @@
+/* What a handler works with, and what it may do with it. A handler looks up what it needs in the
+ * unit of work, asks the product for a decision, and concludes. */
+#ifndef BUS_HANDLING_H
+#define BUS_HANDLING_H
+
+#include "bus/bus.h"
+#include "bus/queue.h"
+
+struct published {
+    enum message_type type;
+    struct text sku;
+    struct text body;
+    const struct event *awaited; /* by a handler after the commit, else NULL */
+};
+
+struct handling {
+    struct bus_parts parts;
+    struct queue queue;          /* events of the command under way that wait for their handlers */
+    struct event_list decided;   /* by the decision under way */
+    struct reply *reply;         /* to the request under way */
+    struct text cause;           /* its id, absent where it has none */
+    struct arena *arena;         /* lives as long as the group */
+    struct published *published; /* events of the group, to be sent after the commit */
+    size_t published_count;
+    size_t published_capacity;
+};
+
+/* Handlers of commands and queries, one for each row: `handle_create_batch` and so on. They fill
+ * h->reply. STORE_OK, or why the store ended the group. */
+#define COMMAND(upper, lower, wire)                                                                \
+    enum store_result handle_##lower(struct handling *h, const struct lower *command);
+#define QUERY(upper, lower, wire)                                                                  \
+    enum store_result handle_##lower(struct handling *h, const struct lower *query);
+#include "domain/messages.def"
+
+/* Handlers of events. Those of the transaction return as the ones above; the others run after the
+ * commit and return false where they failed. */
+enum store_result on_allocation_required(struct handling *h, struct product *product,
+                                         const struct event *event);
+enum store_result on_stock_grew(struct handling *h, struct product *product,
+                                const struct event *event);
+enum store_result on_line_moved(struct handling *h, struct product *product,
+                                const struct event *event);
+bool on_out_of_stock(struct handling *h, const struct event *event);
+
+/* ---- for handlers ---- */
+
+/* Refuses the request. Returns STORE_OK, as the store is well. */
+enum store_result handling_refuse(struct handling *h, enum outcome outcome);
+
+/* Ends a command with what was decided: the outcome goes into the reply; the events in h->decided
+ * are appended to the log, applied and queued for their handlers. Done without an event means that
+ * it was so already. */
+enum store_result handling_conclude(struct handling *h, struct product *product,
+                                    enum outcome outcome);
+
+/* The same for events that no reply waits for. */
+enum store_result handling_record(struct handling *h, struct product *product);
+
+/* Queues an internal event. */
+enum store_result handling_raise(struct handling *h, struct product *product,
+                                 const struct event *event);
+
+#endif
