@@ -1,0 +1,272 @@
+#include "store/lmdb_env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DATA_FILE "data.mdb"
+#define LOCK_FILE "node.lock"
+#define PROBE_FILE "probe.tmp"
+#define PROBE_BYTES ((size_t)16 * 1024 * 1024) /* more than a group leaves unwritten */
+#define PROBE_STEP_BYTES ((size_t)64 * 1024)
+
+static bool fail(char error[LMDB_ERROR_BYTES], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static bool fail(char error[LMDB_ERROR_BYTES], const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error, LMDB_ERROR_BYTES, format, args);
+    va_end(args);
+    return false;
+}
+
+static bool lock_directory(struct lmdb_env *env, char *error)
+{
+    if (mkdir(env->directory, 0700) != 0 && errno != EEXIST)
+        return fail(error, "cannot make the data directory %s: %s", env->directory,
+                    strerror(errno));
+    env->directory_fd = open(env->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (env->directory_fd < 0)
+        return fail(error, "cannot open the data directory %s: %s", env->directory,
+                    strerror(errno));
+    env->lock_fd = openat(env->directory_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (env->lock_fd < 0)
+        return fail(error, "cannot open %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
+    if (flock(env->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (errno == EWOULDBLOCK)
+        return fail(error, "the data directory %s is in use by another node", env->directory);
+    return fail(error, "cannot lock %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
+}
+
+/* LMDB maps the file and dies of SIGBUS where it is shorter than its own page numbers say. */
+static bool check_length(struct lmdb_env *env, char *error)
+{
+    MDB_envinfo info;
+    MDB_stat stat_;
+    struct stat file;
+    int fd;
+    if (mdb_env_info(env->env, &info) != 0 || mdb_env_stat(env->env, &stat_) != 0 ||
+        mdb_env_get_fd(env->env, &fd) != 0 || fstat(fd, &file) != 0)
+        return fail(error, "cannot examine %s/" DATA_FILE, env->directory);
+    uint64_t needed = ((uint64_t)info.me_last_pgno + 1) * stat_.ms_psize;
+    if (file.st_size >= 0 && (uint64_t)file.st_size >= needed)
+        return true;
+    return fail(
+        error, "the store %s is damaged: " DATA_FILE " has %lld bytes, and its pages need %" PRIu64,
+        env->directory, (long long)file.st_size, needed);
+}
+
+static bool open_tables(struct lmdb_env *env, char *error)
+{
+    static const struct {
+        const char *name;
+        unsigned flags;
+    } tables[] = {
+#define TABLE(name, flags, what) {#name, flags},
+        LMDB_TABLES(TABLE)
+#undef TABLE
+    };
+    MDB_dbi *const handles[] = {
+#define TABLE(name, flags, what) &env->name,
+        LMDB_TABLES(TABLE)
+#undef TABLE
+    };
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(env->env, NULL, 0, &txn);
+    for (size_t i = 0; rc == 0 && i < sizeof tables / sizeof *tables; i++)
+        rc = mdb_dbi_open(txn, tables[i].name, tables[i].flags | MDB_CREATE, handles[i]);
+    if (rc == 0)
+        rc = mdb_txn_commit(txn);
+    if (rc != 0)
+        return fail(error, "cannot open the tables of the store %s: %s", env->directory,
+                    mdb_strerror(rc));
+    return true;
+}
+
+/* A file is safe only when its directory entry is, and LMDB syncs neither directory. */
+static bool sync_directories(struct lmdb_env *env, char *error)
+{
+    int parent = openat(env->directory_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fsync(env->directory_fd) == 0 && (parent < 0 || fsync(parent) == 0);
+    if (parent >= 0)
+        close(parent);
+    return synced ||
+           fail(error, "cannot sync the data directory %s: %s", env->directory, strerror(errno));
+}
+
+static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char *error)
+{
+    int rc = mdb_env_create(&env->env);
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(env->env, 16);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(env->env, map_size_bytes);
+    if (rc == 0)
+        rc = mdb_env_open(env->env, env->directory, 0, 0600);
+    if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH || rc == MDB_CORRUPTED || rc == MDB_PANIC)
+        return fail(error, "the store %s is damaged: %s", env->directory, mdb_strerror(rc));
+    if (rc != 0)
+        return fail(error, "cannot open the store %s: %s", env->directory, mdb_strerror(rc));
+    unsigned flags = 0;
+    mdb_env_get_flags(env->env, &flags);
+    assert((flags & (MDB_NOSYNC | MDB_NOMETASYNC | MDB_WRITEMAP | MDB_MAPASYNC | MDB_NOLOCK)) == 0);
+    return true;
+}
+
+/* A file of some bytes that was cut before its two meta pages is no new store. */
+static bool check_not_cut(struct lmdb_env *env, char *error)
+{
+    struct stat file;
+    if (fstatat(env->directory_fd, DATA_FILE, &file, 0) != 0)
+        return true;
+    if (file.st_size > 0)
+        return true;
+    return fail(error, "the store %s is damaged: " DATA_FILE " is empty", env->directory);
+}
+
+bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
+                   char error[LMDB_ERROR_BYTES])
+{
+    *out = (struct lmdb_env){.directory = directory, .directory_fd = -1, .lock_fd = -1};
+    if (lock_directory(out, error) && check_not_cut(out, error) &&
+        open_environment(out, map_size_bytes, error) && check_length(out, error) &&
+        open_tables(out, error) && sync_directories(out, error))
+        return true;
+    lmdb_env_close(out);
+    return false;
+}
+
+void lmdb_env_close(struct lmdb_env *env)
+{
+    if (env->env != NULL)
+        mdb_env_close(env->env);
+    if (env->lock_fd >= 0)
+        close(env->lock_fd);
+    if (env->directory_fd >= 0)
+        close(env->directory_fd);
+    env->env = NULL;
+    env->lock_fd = env->directory_fd = -1;
+}
+
+enum store_result lmdb_read_result(int rc)
+{
+    if (rc == 0)
+        return STORE_OK;
+    return rc == MDB_NOTFOUND ? STORE_NOT_FOUND : STORE_DAMAGED;
+}
+
+static bool is_no_space(int code)
+{
+    return code == ENOSPC || code == EDQUOT || code == EFBIG || code == MDB_MAP_FULL;
+}
+
+/* True where a file could not grow as far as the store's has to. */
+static bool has_no_room(const struct lmdb_env *env)
+{
+    static const char zeros[PROBE_STEP_BYTES];
+    off_t at = (off_t)lmdb_env_bytes(env);
+    int fd = openat(env->directory_fd, PROBE_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool no_room = fd < 0 && is_no_space(errno);
+    for (size_t done = 0; fd >= 0 && !no_room && done < PROBE_BYTES; done += sizeof zeros) {
+        ssize_t written = pwrite(fd, zeros, sizeof zeros, at + (off_t)done);
+        if (written < 0 && !is_no_space(errno))
+            break;
+        no_room = written < (ssize_t)sizeof zeros;
+    }
+    if (fd >= 0)
+        close(fd);
+    unlinkat(env->directory_fd, PROBE_FILE, 0);
+    return no_room;
+}
+
+enum store_result lmdb_write_result(const struct lmdb_env *env, int rc)
+{
+    switch (rc) {
+    case 0:
+        return STORE_OK;
+    case EIO: /* a short write too */
+        return has_no_room(env) ? STORE_FULL : STORE_BROKEN;
+    case MDB_PANIC:
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+        return STORE_BROKEN;
+    default:
+        return is_no_space(rc) ? STORE_FULL : STORE_FAILED;
+    }
+}
+
+uint64_t lmdb_env_bytes(const struct lmdb_env *env)
+{
+    struct stat file;
+    int fd;
+    if (mdb_env_get_fd(env->env, &fd) != 0 || fstat(fd, &file) != 0 || file.st_size < 0)
+        return 0;
+    return (uint64_t)file.st_size;
+}
+
+enum store_result lmdb_get(MDB_txn *txn, MDB_dbi table, struct text key, struct text *out)
+{
+    MDB_val k = lmdb_val(key);
+    MDB_val v;
+    int rc = mdb_get(txn, table, &k, &v);
+    if (rc == 0)
+        *out = lmdb_text(v);
+    return lmdb_read_result(rc);
+}
+
+int lmdb_put(MDB_txn *txn, MDB_dbi table, struct text key, const struct record *record)
+{
+    MDB_val k = lmdb_val(key);
+    MDB_val v = {record->len, (void *)(uintptr_t)record->bytes};
+    return mdb_put(txn, table, &k, &v, 0);
+}
+
+int lmdb_delete(MDB_txn *txn, MDB_dbi table, struct text key)
+{
+    MDB_val k = lmdb_val(key);
+    int rc = mdb_del(txn, table, &k, NULL);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+enum store_result lmdb_walk_begin(struct lmdb_walk *walk, MDB_txn *txn, MDB_dbi table,
+                                  struct text from)
+{
+    *walk = (struct lmdb_walk){.op = from.len > 0 ? MDB_SET_RANGE : MDB_FIRST, .key = from};
+    return lmdb_read_result(mdb_cursor_open(txn, table, &walk->cursor));
+}
+
+enum store_result lmdb_walk_next(struct lmdb_walk *walk)
+{
+    MDB_val k = lmdb_val(walk->key);
+    MDB_val v = {0, NULL};
+    int rc = mdb_cursor_get(walk->cursor, &k, &v, walk->op);
+    walk->op = MDB_NEXT;
+    if (rc == 0) {
+        walk->key = lmdb_text(k);
+        walk->value = lmdb_text(v);
+    }
+    return lmdb_read_result(rc);
+}
+
+void lmdb_walk_end(struct lmdb_walk *walk)
+{
+    if (walk->cursor != NULL)
+        mdb_cursor_close(walk->cursor);
+    walk->cursor = NULL;
+}
+
+bool lmdb_key_rest(struct text key, const struct key *prefix, struct text *rest)
+{
+    if (key.len < prefix->len || memcmp(key.data, prefix->bytes, prefix->len) != 0)
+        return false;
+    *rest = (struct text){key.data + prefix->len, key.len - prefix->len};
+    return true;
+}

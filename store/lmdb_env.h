@@ -1,0 +1,90 @@
+/* The LMDB environment: opening it safely, its tables, and what its errors mean.
+ *
+ * Default flags only: nothing here weakens a commit. */
+#ifndef STORE_LMDB_ENV_H
+#define STORE_LMDB_ENV_H
+
+#include "bus/ports.h"
+#include "store/record.h"
+
+#include <lmdb.h>
+
+/* The tables: TABLE(name, flags of mdb_dbi_open, what it holds). */
+#define LMDB_TABLES(TABLE)                                                                         \
+    TABLE(meta, 0, "one record: counters and the heads of the prev chains")                        \
+    TABLE(events, MDB_INTEGERKEY, "seq -> event: the log, and the truth")                          \
+    TABLE(products, 0, "sku -> totals")                                                            \
+    TABLE(batches, 0, "sku, ref -> batch")                                                         \
+    TABLE(use, 0, "sku, eta, age -> ref, of batches with stock: the order of use")                 \
+    TABLE(refs, 0, "ref -> sku")                                                                   \
+    TABLE(lines, 0, "orderid, sku -> seq of the event that put the line where it is")              \
+    TABLE(waiting, 0, "sku, seq -> a line that waits for stock")                                   \
+    TABLE(remembered, MDB_INTEGERKEY, "number -> a reply remembered by its id")
+
+struct lmdb_env {
+    MDB_env *env;
+    int directory_fd;
+    int lock_fd; /* holds the lock on the directory */
+    const char *directory;
+#define TABLE(name, flags, what) MDB_dbi name;
+    LMDB_TABLES(TABLE)
+#undef TABLE
+};
+
+#define LMDB_ERROR_BYTES 512
+
+/* Opens the environment in `directory`, which is made with mode 0700 where it is missing, and locks
+ * it against a second node. The string must outlive *out. False: `error` says why, in one line
+ * without a full stop, and nothing stays open. */
+bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
+                   char error[LMDB_ERROR_BYTES]);
+void lmdb_env_close(struct lmdb_env *env);
+
+/* What an error of a read means for the caller. */
+enum store_result lmdb_read_result(int rc);
+
+/* What an error of a write or a commit means: a full disk may show as EIO, so it is probed for
+ * room (docs/ARCHITECTURE.md, "A full disk"). */
+enum store_result lmdb_write_result(const struct lmdb_env *env, int rc);
+
+/* Bytes of the file. */
+uint64_t lmdb_env_bytes(const struct lmdb_env *env);
+
+static inline MDB_val lmdb_val(struct text text)
+{
+    return (MDB_val){text.len, (void *)(uintptr_t)text.data};
+}
+
+static inline struct text lmdb_text(MDB_val val)
+{
+    return (struct text){val.mv_data, val.mv_size};
+}
+
+/* The value under a key. STORE_NOT_FOUND: there is none. It is LMDB's and lives until the next
+ * write of this transaction. */
+enum store_result lmdb_get(MDB_txn *txn, MDB_dbi table, struct text key, struct text *out);
+
+/* Puts a sealed record, or deletes one that may be missing. Returns LMDB's code. */
+int lmdb_put(MDB_txn *txn, MDB_dbi table, struct text key, const struct record *record);
+int lmdb_delete(MDB_txn *txn, MDB_dbi table, struct text key);
+
+/* A walk through the keys of a table in byte order. */
+struct lmdb_walk {
+    MDB_cursor *cursor;
+    MDB_cursor_op op;
+    struct text key; /* LMDB's, as long as the value */
+    struct text value;
+};
+
+/* Begins at the first key >= `from` (of a table by number: its 8 bytes). A walk that was begun
+ * must be ended. */
+enum store_result lmdb_walk_begin(struct lmdb_walk *walk, MDB_txn *txn, MDB_dbi table,
+                                  struct text from);
+/* STORE_OK: key and value are the next ones. STORE_NOT_FOUND: no more. */
+enum store_result lmdb_walk_next(struct lmdb_walk *walk);
+void lmdb_walk_end(struct lmdb_walk *walk);
+
+/* True where the key starts with `prefix`; *rest is what follows. */
+bool lmdb_key_rest(struct text key, const struct key *prefix, struct text *rest);
+
+#endif

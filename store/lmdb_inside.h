@@ -1,0 +1,104 @@
+/* What the files of the LMDB store share. */
+#ifndef STORE_LMDB_INSIDE_H
+#define STORE_LMDB_INSIDE_H
+
+#include "store/codec.h"
+#include "store/lmdb_env.h"
+#include "store/lmdb_store.h"
+#include "store/product_cache.h"
+#include "store/remembered_index.h"
+
+#define META_KEY "meta"
+
+/* An entry of the index that was added or is to be removed with this unit. */
+struct index_change {
+    uint64_t hash;
+    uint64_t number;
+};
+
+struct index_changes {
+    struct index_change *items;
+    size_t count;
+    size_t capacity;
+};
+
+struct lmdb_store {
+    struct unit_of_work unit;
+    struct reader reader;
+    struct lmdb_env env;
+    struct codec *codec;
+    struct logger *logger;
+    unsigned damages_logged;
+
+    MDB_txn *txn;          /* of the open unit, else NULL */
+    MDB_txn *read_txn;     /* of the reader while no unit is open; reset between queries */
+    uint64_t now_ms;       /* of the open unit */
+    struct meta meta;      /* with what the open unit did */
+    struct meta committed; /* as on disk */
+    struct product_cache *cache;
+    struct arena *arena; /* texts that live until the next begin */
+
+    struct remembered_index *index;
+    uint64_t ids_kept;
+    uint64_t hash_seed;            /* so that nobody can choose ids that collide */
+    struct index_changes added;    /* by the open unit */
+    struct index_changes outdated; /* by the open unit: to be removed once it is committed */
+};
+
+static inline struct lmdb_store *store_of_unit(const struct unit_of_work *unit)
+{
+    return (struct lmdb_store *)(uintptr_t)((const char *)unit - offsetof(struct lmdb_store, unit));
+}
+
+static inline struct lmdb_store *store_of_reader(const struct reader *reader)
+{
+    return (struct lmdb_store *)(uintptr_t)((const char *)reader -
+                                            offsetof(struct lmdb_store, reader));
+}
+
+extern const struct unit_of_work_ops lmdb_unit_ops;
+extern const struct reader_ops lmdb_reader_ops;
+
+/* Says in the log which record is damaged, the first so many times, and returns STORE_DAMAGED. */
+enum store_result lmdb_store_damaged(struct lmdb_store *store, const char *what, struct text key);
+
+/* ---- lmdb_log.c: the event log ---- */
+
+/* Adds the event, sealed, to the open unit and copies its body into the arena. Sets its seq, prev
+ * and time. */
+enum store_result lmdb_log_append(struct lmdb_store *store, struct event *event, struct text *body);
+
+/* The event with that seq, decoded: its texts are LMDB's. A seq that is not there is damage. */
+enum store_result lmdb_log_get(struct lmdb_store *store, MDB_txn *txn, uint64_t seq,
+                               struct event *out);
+
+/* Decodes a record of the log. */
+bool lmdb_log_decode(struct lmdb_store *store, uint64_t seq, const struct logged_event *logged,
+                     struct event *out);
+
+/* ---- lmdb_products.c: the repository of products ---- */
+
+/* From the cache, or loaded into it. Requires: a unit is open. */
+enum store_result lmdb_products_get(struct lmdb_store *store, struct text sku,
+                                    struct cached_product **out);
+
+/* Sees to it that the product holds the batch, an exhausted one too. */
+enum store_result lmdb_products_need_batch(struct lmdb_store *store, struct product *product,
+                                           struct text ref);
+
+/* Writes all products that changed into the tables of the open unit. */
+enum store_result lmdb_products_flush(struct lmdb_store *store);
+
+/* ---- lmdb_remembered.c: replies by id ---- */
+
+enum store_result lmdb_remembered_open(struct lmdb_store *store);
+enum store_result lmdb_remembered_recall(struct unit_of_work *unit, const struct request *request,
+                                         struct reply *out);
+enum store_result lmdb_remembered_put(struct unit_of_work *unit, const struct request *request,
+                                      const struct reply *reply);
+/* Forgets the oldest replies, beyond those that are to be kept, within the open unit. */
+enum store_result lmdb_remembered_evict(struct lmdb_store *store);
+/* Brings the index in line with a unit that was committed, or rolled back. */
+void lmdb_remembered_settle(struct lmdb_store *store, bool committed);
+
+#endif

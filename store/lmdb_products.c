@@ -1,0 +1,218 @@
+/* The repository of products: loading one with its batches with stock and its waiting lines, and
+ * writing those that changed. */
+#include "store/lmdb_inside.h"
+
+#include <stdlib.h>
+
+/* ---- loading ---- */
+
+static enum store_result load_batch(struct lmdb_store *store, struct product *product,
+                                    struct text ref)
+{
+    struct key key = key_of_two(product_sku(product), ref);
+    struct text value;
+    struct batch batch;
+    enum store_result result = lmdb_get(store->txn, store->env.batches, key_text(&key), &value);
+    if (result != STORE_OK || !record_get_batch(key_text(&key), value, &batch))
+        return lmdb_store_damaged(store, "batch", ref);
+    batch.ref = ref;
+    return product_restore_batch(product, &batch) ? STORE_OK : STORE_FAILED;
+}
+
+static enum store_result load_batches_with_stock(struct lmdb_store *store, struct product *product)
+{
+    struct key prefix = key_prefix(product_sku(product));
+    struct lmdb_walk walk;
+    enum store_result result =
+        lmdb_walk_begin(&walk, store->txn, store->env.use, key_text(&prefix));
+    uint64_t loaded = 0;
+    while (result == STORE_OK && (result = lmdb_walk_next(&walk)) == STORE_OK) {
+        struct text rest;
+        struct text ref;
+        if (!lmdb_key_rest(walk.key, &prefix, &rest))
+            break;
+        if (record_get_text(walk.key, walk.value, &ref) && product_batch(product, ref) == NULL)
+            result = load_batch(store, product, ref);
+        else
+            result = STORE_DAMAGED;
+        loaded++;
+    }
+    lmdb_walk_end(&walk);
+    if (result == STORE_NOT_FOUND)
+        result = STORE_OK;
+    if (result == STORE_OK && loaded != product_totals(product)->open)
+        result = STORE_DAMAGED;
+    return result;
+}
+
+static uint64_t big_endian(const char *bytes)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < 8; i++)
+        number = number << 8 | (unsigned char)bytes[i];
+    return number;
+}
+
+static enum store_result load_waiting_lines(struct lmdb_store *store, struct product *product)
+{
+    struct key prefix = key_prefix(product_sku(product));
+    struct lmdb_walk walk;
+    enum store_result result =
+        lmdb_walk_begin(&walk, store->txn, store->env.waiting, key_text(&prefix));
+    uint64_t loaded = 0;
+    while (result == STORE_OK && (result = lmdb_walk_next(&walk)) == STORE_OK) {
+        struct text rest;
+        struct waiting_line line;
+        if (!lmdb_key_rest(walk.key, &prefix, &rest))
+            break;
+        if (rest.len != 8 || !record_get_waiting(walk.key, walk.value, &line)) {
+            result = STORE_DAMAGED;
+            break;
+        }
+        line.seq = big_endian(rest.data);
+        if (!product_restore_waiting(product, &line))
+            result = STORE_FAILED;
+        loaded++;
+    }
+    lmdb_walk_end(&walk);
+    if (result == STORE_NOT_FOUND)
+        result = STORE_OK;
+    if (result == STORE_OK && loaded != product_totals(product)->waiting)
+        result = STORE_DAMAGED;
+    return result;
+}
+
+static enum store_result load(struct lmdb_store *store, struct text sku, struct product **out)
+{
+    struct key key = key_of(sku);
+    struct text value;
+    struct product_totals totals;
+    enum store_result result = lmdb_get(store->txn, store->env.products, key_text(&key), &value);
+    if (result != STORE_OK)
+        return result;
+    if (!record_get_totals(key_text(&key), value, &totals))
+        return lmdb_store_damaged(store, "product", sku);
+    struct product *product = product_new(sku);
+    if (product == NULL)
+        return STORE_FAILED;
+    product_restore_totals(product, &totals);
+    if (totals.open > 0)
+        result = load_batches_with_stock(store, product);
+    if (result == STORE_OK && totals.waiting > 0)
+        result = load_waiting_lines(store, product);
+    if (result == STORE_OK)
+        *out = product;
+    else
+        product_destroy(&product);
+    return result;
+}
+
+enum store_result lmdb_products_get(struct lmdb_store *store, struct text sku,
+                                    struct cached_product **out)
+{
+    struct cached_product *cached = product_cache_find(store->cache, sku);
+    if (cached == NULL) {
+        struct product *product = NULL;
+        enum store_result result = load(store, sku, &product);
+        if (result != STORE_OK)
+            return result;
+        cached = product_cache_add(store->cache, product);
+        if (cached == NULL) {
+            product_destroy(&product);
+            return STORE_FAILED;
+        }
+    }
+    *out = cached;
+    return STORE_OK;
+}
+
+enum store_result lmdb_products_need_batch(struct lmdb_store *store, struct product *product,
+                                           struct text ref)
+{
+    if (product_batch(product, ref) != NULL)
+        return STORE_OK;
+    return load_batch(store, product, ref);
+}
+
+/* ---- writing ---- */
+
+/* Keeps the order of use in step: a batch stands in it while it has stock. `before` is NULL for a
+ * batch that is new. */
+static int write_use(struct lmdb_store *store, struct text sku, const struct batch *before,
+                     const struct batch *now)
+{
+    bool was_in = before != NULL && batch_available(before) > 0;
+    bool is_in = batch_available(now) > 0;
+    bool stays = was_in && is_in && before->eta.yyyymmdd == now->eta.yyyymmdd;
+    int rc = 0;
+    if (was_in && !stays) {
+        struct key key = key_of_use(sku, before->eta, before->age);
+        rc = lmdb_delete(store->txn, store->env.use, key_text(&key));
+    }
+    if (rc == 0 && is_in && !stays) {
+        struct key key = key_of_use(sku, now->eta, now->age);
+        struct record record;
+        record_put_text(&record, key_text(&key), now->ref);
+        rc = lmdb_put(store->txn, store->env.use, key_text(&key), &record);
+    }
+    return rc;
+}
+
+static enum store_result write_batch(struct lmdb_store *store, const struct product *product,
+                                     struct text ref)
+{
+    struct text sku = product_sku(product);
+    const struct batch *now = product_batch(product, ref);
+    struct key key = key_of_two(sku, ref);
+    struct text value;
+    struct batch before;
+    enum store_result result = lmdb_get(store->txn, store->env.batches, key_text(&key), &value);
+    bool existed = result == STORE_OK;
+    if (result == STORE_DAMAGED || (existed && !record_get_batch(key_text(&key), value, &before)))
+        return STORE_DAMAGED;
+    int rc = write_use(store, sku, existed ? &before : NULL, now);
+    if (rc == 0) {
+        struct record record;
+        record_put_batch(&record, key_text(&key), now);
+        rc = lmdb_put(store->txn, store->env.batches, key_text(&key), &record);
+    }
+    return lmdb_write_result(&store->env, rc);
+}
+
+static int compare_data(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)((const struct text *)a)->data;
+    uintptr_t y = (uintptr_t)((const struct text *)b)->data;
+    return (x > y) - (x < y);
+}
+
+static enum store_result write_product(struct lmdb_store *store, struct cached_product *cached)
+{
+    struct product *product = cached->product;
+    struct key key = key_of(product_sku(product));
+    struct record record;
+    record_put_totals(&record, key_text(&key), product_totals(product));
+    int rc = lmdb_put(store->txn, store->env.products, key_text(&key), &record);
+    if (rc != 0)
+        return lmdb_write_result(&store->env, rc);
+    if (cached->batch_count > 1)
+        qsort(cached->batches, cached->batch_count, sizeof *cached->batches, compare_data);
+    enum store_result result = STORE_OK;
+    for (size_t i = 0; i < cached->batch_count && result == STORE_OK; i++) {
+        bool again = i > 0 && cached->batches[i].data == cached->batches[i - 1].data;
+        if (!again)
+            result = write_batch(store, product, cached->batches[i]);
+    }
+    return result;
+}
+
+enum store_result lmdb_products_flush(struct lmdb_store *store)
+{
+    enum store_result result = STORE_OK;
+    struct cached_product *cached = product_cache_all_changed(store->cache);
+    for (; cached != NULL && result == STORE_OK; cached = cached->next_changed)
+        result = write_product(store, cached);
+    if (result == STORE_OK)
+        product_cache_all_written(store->cache);
+    return result;
+}

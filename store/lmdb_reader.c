@@ -1,0 +1,478 @@
+/* The reader: queries over the tables. While a unit is open they see what it has done, after its
+ * products were written into its transaction; else a short transaction of their own. */
+#include "store/lmdb_inside.h"
+
+/* The transaction to read in. Requires: end_read follows. */
+static enum store_result begin_read(struct lmdb_store *store, MDB_txn **txn)
+{
+    if (store->txn != NULL) {
+        *txn = store->txn;
+        return lmdb_products_flush(store);
+    }
+    int rc = store->read_txn == NULL
+                 ? mdb_txn_begin(store->env.env, NULL, MDB_RDONLY, &store->read_txn)
+                 : mdb_txn_renew(store->read_txn);
+    *txn = store->read_txn;
+    return rc == 0 ? STORE_OK : STORE_FAILED;
+}
+
+/* No transaction stays open over a poll: pages that it sees could not be used again. */
+static void end_read(struct lmdb_store *store)
+{
+    if (store->txn == NULL && store->read_txn != NULL)
+        mdb_txn_reset(store->read_txn);
+}
+
+/* How far a page may still go. */
+struct page {
+    size_t rows_left;
+    size_t scans_left;
+    size_t bytes_left;
+    size_t capacity; /* of its array of rows */
+};
+
+static struct page page_of(uint32_t limit)
+{
+    return (struct page){limit, PAGE_SCAN_MAX, PAGE_BYTES_MAX, 0};
+}
+
+static bool page_has_room(const struct page *page)
+{
+    return page->rows_left > 0 && page->scans_left > 0 && page->bytes_left > 0;
+}
+
+static void page_took(struct page *page, size_t bytes)
+{
+    page->rows_left--;
+    page->bytes_left = page->bytes_left > bytes ? page->bytes_left - bytes : 0;
+}
+
+/* A walk through the keys prefix + X, with X > after. */
+struct list {
+    struct lmdb_walk walk;
+    struct key prefix;
+    struct text after;
+};
+
+static enum store_result list_begin(struct list *list, MDB_txn *txn, MDB_dbi table,
+                                    const struct key *prefix, struct text after)
+{
+    struct key from = *prefix;
+    if (after.len > 0) {
+        memcpy(from.bytes + from.len, after.data, after.len);
+        from.len += after.len;
+    }
+    list->prefix = *prefix;
+    list->after = after;
+    /* The walk keeps the key's address for its first step alone. */
+    enum store_result result = lmdb_walk_begin(&list->walk, txn, table, key_text(&from));
+    if (result != STORE_OK)
+        return result;
+    result = lmdb_walk_next(&list->walk);
+    struct text rest;
+    if (result == STORE_OK && lmdb_key_rest(list->walk.key, prefix, &rest) &&
+        !text_is_none(after) && text_equal(rest, after))
+        result = lmdb_walk_next(&list->walk);
+    return result;
+}
+
+/* The part of the current key behind the prefix; false where the list has come to its end. */
+static bool list_name(const struct list *list, struct text *name)
+{
+    return lmdb_key_rest(list->walk.key, &list->prefix, name);
+}
+
+/* ---- GetAllocations ---- */
+
+static enum store_result line_row(struct lmdb_store *store, MDB_txn *txn,
+                                  const struct lmdb_walk *walk, struct text sku,
+                                  struct arena *arena, struct line_view *row)
+{
+    uint64_t seq;
+    struct event event;
+    if (!record_get_line(walk->key, walk->value, &seq))
+        return STORE_DAMAGED;
+    enum store_result result = lmdb_log_get(store, txn, seq, &event);
+    if (result != STORE_OK)
+        return result;
+    *row = (struct line_view){.qty = event.as.out_of_stock.qty};
+    struct text batchref = text_none();
+    if (event.type == MESSAGE_ALLOCATED) {
+        row->qty = event.as.allocated.qty;
+        batchref = event.as.allocated.batchref;
+    } else if (event.type != MESSAGE_OUT_OF_STOCK) {
+        return STORE_DAMAGED;
+    }
+    bool copied = arena_text(arena, sku, &row->sku) && arena_text(arena, batchref, &row->batchref);
+    return copied ? STORE_OK : STORE_FAILED;
+}
+
+static enum store_result read_lines(struct lmdb_store *store, MDB_txn *txn,
+                                    const struct get_allocations *query, struct arena *arena,
+                                    struct line_page *out)
+{
+    struct key prefix = key_prefix(query->orderid);
+    struct list list;
+    struct text sku;
+    enum store_result result = list_begin(&list, txn, store->env.lines, &prefix, query->after);
+    struct page page = page_of(query->limit);
+    for (; result == STORE_OK && list_name(&list, &sku); result = lmdb_walk_next(&list.walk)) {
+        if (!page_has_room(&page)) {
+            out->next = out->rows[out->count - 1].sku;
+            break;
+        }
+        out->rows = arena_grow(arena, out->rows, out->count, &page.capacity, sizeof *out->rows);
+        if (out->rows == NULL) {
+            result = STORE_FAILED;
+            break;
+        }
+        struct line_view *row = &out->rows[out->count];
+        result = line_row(store, txn, &list.walk, sku, arena, row);
+        if (result != STORE_OK)
+            break;
+        out->count++;
+        page_took(&page, sizeof *row + row->sku.len + row->batchref.len);
+    }
+    lmdb_walk_end(&list.walk);
+    return result == STORE_NOT_FOUND ? STORE_OK : result;
+}
+
+/* Whether the order has any line, where a page shows none. */
+static enum store_result find_order(struct lmdb_store *store, MDB_txn *txn, struct text orderid)
+{
+    struct key prefix = key_prefix(orderid);
+    struct list list;
+    struct text sku;
+    enum store_result result = list_begin(&list, txn, store->env.lines, &prefix, text_none());
+    if (result == STORE_OK && !list_name(&list, &sku))
+        result = STORE_NOT_FOUND;
+    lmdb_walk_end(&list.walk);
+    return result;
+}
+
+static enum store_result lines_(struct reader *reader, const struct get_allocations *query,
+                                struct arena *arena, struct line_page *out)
+{
+    struct lmdb_store *store = store_of_reader(reader);
+    struct line_page page = {0};
+    MDB_txn *txn;
+    enum store_result result = begin_read(store, &txn);
+    if (result == STORE_OK)
+        result = read_lines(store, txn, query, arena, &page);
+    if (result == STORE_OK && page.count == 0)
+        result = find_order(store, txn, query->orderid);
+    end_read(store);
+    if (result == STORE_OK)
+        *out = page;
+    return result;
+}
+
+/* ---- products and batches ---- */
+
+static enum store_result get_totals(struct lmdb_store *store, MDB_txn *txn, struct text sku,
+                                    struct product_totals *out)
+{
+    struct key key = key_of(sku);
+    struct text value;
+    enum store_result result = lmdb_get(txn, store->env.products, key_text(&key), &value);
+    if (result == STORE_OK && !record_get_totals(key_text(&key), value, out))
+        result = STORE_DAMAGED;
+    return result;
+}
+
+static struct batch_view view_of(const struct batch *batch, struct text ref, struct text sku)
+{
+    return (struct batch_view){ref, sku, batch->qty, batch_available(batch), batch->eta};
+}
+
+/* A batch that must be there, with its ref copied into the arena. */
+static enum store_result batch_row(struct lmdb_store *store, MDB_txn *txn, struct text sku,
+                                   struct text ref, struct arena *arena, struct batch_view *row)
+{
+    struct key key = key_of_two(sku, ref);
+    struct text value;
+    struct batch batch;
+    struct text copy;
+    if (!arena_text(arena, ref, &copy))
+        return STORE_FAILED;
+    enum store_result result = lmdb_get(txn, store->env.batches, key_text(&key), &value);
+    if (result != STORE_OK || !record_get_batch(key_text(&key), value, &batch))
+        return STORE_DAMAGED;
+    *row = view_of(&batch, copy, sku);
+    return STORE_OK;
+}
+
+static enum store_result read_stock(struct lmdb_store *store, MDB_txn *txn, struct text sku,
+                                    struct arena *arena, struct stock_view *out)
+{
+    struct product_totals totals;
+    enum store_result result = get_totals(store, txn, sku, &totals);
+    if (result != STORE_OK)
+        return result;
+    size_t shown = totals.open < STOCK_BATCHES_MAX ? (size_t)totals.open : STOCK_BATCHES_MAX;
+    *out = (struct stock_view){.sku = sku,
+                               .version = totals.version,
+                               .available = totals.available,
+                               .batches = arena_alloc(arena, shown * sizeof *out->batches),
+                               .exhausted = totals.batches - totals.open};
+    if (out->batches == NULL)
+        return STORE_FAILED;
+    struct key prefix = key_prefix(sku);
+    struct list list;
+    struct text place;
+    result = list_begin(&list, txn, store->env.use, &prefix, text_none());
+    while (result == STORE_OK && out->batch_count < shown && list_name(&list, &place)) {
+        struct text ref;
+        if (record_get_text(list.walk.key, list.walk.value, &ref))
+            result = batch_row(store, txn, sku, ref, arena, &out->batches[out->batch_count++]);
+        else
+            result = STORE_DAMAGED;
+        if (result == STORE_OK)
+            result = lmdb_walk_next(&list.walk);
+    }
+    lmdb_walk_end(&list.walk);
+    if (result == STORE_NOT_FOUND)
+        result = STORE_OK;
+    return result == STORE_OK && out->batch_count != shown ? STORE_DAMAGED : result;
+}
+
+static enum store_result stock_(struct reader *reader, const struct get_stock *query,
+                                struct arena *arena, struct stock_view *out)
+{
+    struct lmdb_store *store = store_of_reader(reader);
+    struct stock_view view;
+    MDB_txn *txn;
+    enum store_result result = begin_read(store, &txn);
+    if (result == STORE_OK)
+        result = read_stock(store, txn, query->sku, arena, &view);
+    end_read(store);
+    if (result == STORE_OK)
+        *out = view;
+    return result;
+}
+
+static enum store_result read_batches(struct lmdb_store *store, MDB_txn *txn,
+                                      const struct list_batches *query, struct arena *arena,
+                                      struct batch_page *out)
+{
+    struct product_totals totals;
+    enum store_result result = get_totals(store, txn, query->sku, &totals);
+    if (result != STORE_OK)
+        return result;
+    struct key prefix = key_prefix(query->sku);
+    struct list list;
+    struct text ref;
+    struct page page = page_of(query->limit);
+    result = list_begin(&list, txn, store->env.batches, &prefix, query->after);
+    for (; result == STORE_OK && list_name(&list, &ref); result = lmdb_walk_next(&list.walk)) {
+        if (!page_has_room(&page)) {
+            out->next = out->rows[out->count - 1].ref;
+            break;
+        }
+        out->rows = arena_grow(arena, out->rows, out->count, &page.capacity, sizeof *out->rows);
+        if (out->rows == NULL) {
+            result = STORE_FAILED;
+            break;
+        }
+        struct batch_view *row = &out->rows[out->count];
+        struct batch batch;
+        struct text copy;
+        if (!record_get_batch(list.walk.key, list.walk.value, &batch))
+            result = STORE_DAMAGED;
+        else if (!arena_text(arena, ref, &copy))
+            result = STORE_FAILED;
+        if (result != STORE_OK)
+            break;
+        *row = view_of(&batch, copy, query->sku);
+        out->count++;
+        page_took(&page, sizeof *row + ref.len);
+    }
+    lmdb_walk_end(&list.walk);
+    return result == STORE_NOT_FOUND ? STORE_OK : result;
+}
+
+static enum store_result batches_(struct reader *reader, const struct list_batches *query,
+                                  struct arena *arena, struct batch_page *out)
+{
+    struct lmdb_store *store = store_of_reader(reader);
+    struct batch_page page = {0};
+    MDB_txn *txn;
+    enum store_result result = begin_read(store, &txn);
+    if (result == STORE_OK)
+        result = read_batches(store, txn, query, arena, &page);
+    end_read(store);
+    if (result == STORE_OK)
+        *out = page;
+    return result;
+}
+
+static enum store_result batch_(struct reader *reader, const struct get_batch *query,
+                                struct arena *arena, struct batch_view *out)
+{
+    struct lmdb_store *store = store_of_reader(reader);
+    struct key key = key_of(query->ref);
+    struct text value;
+    struct text sku;
+    MDB_txn *txn;
+    enum store_result result = begin_read(store, &txn);
+    if (result == STORE_OK)
+        result = lmdb_get(txn, store->env.refs, key_text(&key), &value);
+    if (result == STORE_OK &&
+        !(record_get_text(key_text(&key), value, &sku) && sku.len <= SKU_MAX_BYTES))
+        result = STORE_DAMAGED;
+    if (result == STORE_OK && !arena_text(arena, sku, &sku))
+        result = STORE_FAILED;
+    if (result == STORE_OK)
+        result = batch_row(store, txn, sku, query->ref, arena, out);
+    end_read(store);
+    return result;
+}
+
+static enum store_result read_products(struct lmdb_store *store, MDB_txn *txn,
+                                       const struct list_products *query, struct arena *arena,
+                                       struct product_page *out)
+{
+    const struct key no_prefix = {.len = 0};
+    struct list list;
+    struct text sku;
+    struct page page = page_of(query->limit);
+    enum store_result result =
+        list_begin(&list, txn, store->env.products, &no_prefix, query->after);
+    for (; result == STORE_OK && list_name(&list, &sku); result = lmdb_walk_next(&list.walk)) {
+        if (!page_has_room(&page)) {
+            out->next = out->rows[out->count - 1].sku;
+            break;
+        }
+        out->rows = arena_grow(arena, out->rows, out->count, &page.capacity, sizeof *out->rows);
+        if (out->rows == NULL) {
+            result = STORE_FAILED;
+            break;
+        }
+        struct product_view *row = &out->rows[out->count];
+        struct product_totals totals;
+        if (!record_get_totals(list.walk.key, list.walk.value, &totals))
+            result = STORE_DAMAGED;
+        else if (!arena_text(arena, sku, &row->sku))
+            result = STORE_FAILED;
+        if (result != STORE_OK)
+            break;
+        row->version = totals.version;
+        row->available = totals.available;
+        row->batches = totals.batches;
+        out->count++;
+        page_took(&page, sizeof *row + sku.len);
+    }
+    lmdb_walk_end(&list.walk);
+    return result == STORE_NOT_FOUND ? STORE_OK : result;
+}
+
+static enum store_result products_(struct reader *reader, const struct list_products *query,
+                                   struct arena *arena, struct product_page *out)
+{
+    struct lmdb_store *store = store_of_reader(reader);
+    struct product_page page = {0};
+    MDB_txn *txn;
+    enum store_result result = begin_read(store, &txn);
+    if (result == STORE_OK)
+        result = read_products(store, txn, query, arena, &page);
+    end_read(store);
+    if (result == STORE_OK)
+        *out = page;
+    return result;
+}
+
+/* ---- events ---- */
+
+/* STORE_NOT_FOUND: the query does not want it. */
+static enum store_result event_row(struct lmdb_store *store, const struct get_events *query,
+                                   uint64_t seq, struct text value, struct arena *arena,
+                                   struct event_view *row)
+{
+    struct logged_event logged;
+    if (!record_get_event(seq, value, &logged))
+        return STORE_DAMAGED;
+    if (query->types != 0 && (query->types & type_bit(logged.type)) == 0)
+        return STORE_NOT_FOUND;
+    if (!text_is_none(query->sku)) {
+        struct event event;
+        if (!lmdb_log_decode(store, seq, &logged, &event))
+            return STORE_DAMAGED;
+        if (!text_equal(event.sku, query->sku))
+            return STORE_NOT_FOUND;
+    }
+    row->seq = seq;
+    return arena_text(arena, logged.body, &row->body) ? STORE_OK : STORE_FAILED;
+}
+
+static enum store_result read_events(struct lmdb_store *store, MDB_txn *txn,
+                                     const struct get_events *query, struct arena *arena,
+                                     struct event_page *out)
+{
+    struct page page = page_of(query->limit);
+    uint64_t seq = query->after;
+    struct lmdb_walk walk;
+    uint64_t from = seq + 1;
+    enum store_result result = lmdb_walk_begin(&walk, txn, store->env.events,
+                                               (struct text){(const char *)&from, sizeof from});
+    while (result == STORE_OK && seq < out->head && page_has_room(&page)) {
+        result = lmdb_walk_next(&walk);
+        if (result == STORE_OK && memcmp(walk.key.data, &(uint64_t){seq + 1}, sizeof seq) != 0)
+            result = STORE_DAMAGED;
+        if (result != STORE_OK)
+            break;
+        seq++;
+        page.scans_left--;
+        out->rows = arena_grow(arena, out->rows, out->count, &page.capacity, sizeof *out->rows);
+        if (out->rows == NULL) {
+            result = STORE_FAILED;
+            break;
+        }
+        struct event_view *row = &out->rows[out->count];
+        result = event_row(store, query, seq, walk.value, arena, row);
+        if (result == STORE_OK) {
+            out->count++;
+            page_took(&page, sizeof *row + row->body.len);
+        } else if (result == STORE_NOT_FOUND) {
+            result = STORE_OK;
+        }
+    }
+    lmdb_walk_end(&walk);
+    out->next = seq < out->head ? seq : 0;
+    return result == STORE_NOT_FOUND ? STORE_DAMAGED : result; /* the log has no gap */
+}
+
+static enum store_result events_(struct reader *reader, const struct get_events *query,
+                                 struct arena *arena, struct event_page *out)
+{
+    struct lmdb_store *store = store_of_reader(reader);
+    uint64_t head = store->meta.last_seq;
+    struct event_page page = {.head = head, .first = head > 0 ? 1 : 0};
+    MDB_txn *txn;
+    enum store_result result = begin_read(store, &txn);
+    if (result == STORE_OK && query->after < head)
+        result = read_events(store, txn, query, arena, &page);
+    end_read(store);
+    if (result == STORE_OK)
+        *out = page;
+    return result;
+}
+
+static enum store_result figures(struct reader *reader, struct store_figures *out)
+{
+    const struct lmdb_store *store = store_of_reader(reader);
+    *out = (struct store_figures){.seq = store->meta.last_seq,
+                                  .products = store->meta.products,
+                                  .waiting_lines = store->meta.waiting_lines,
+                                  .bytes = lmdb_env_bytes(&store->env)};
+    return STORE_OK;
+}
+
+const struct reader_ops lmdb_reader_ops = {
+    .lines = lines_,
+    .stock = stock_,
+    .batches = batches_,
+    .batch = batch_,
+    .products = products_,
+    .events = events_,
+    .figures = figures,
+};

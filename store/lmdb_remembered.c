@@ -1,0 +1,147 @@
+/* Rule 10: the reply to a request with an id is stored with the change that it reports. */
+#include "store/lmdb_inside.h"
+
+#include "store/hash.h"
+
+#include <stdlib.h>
+
+static struct text number_key(const uint64_t *number)
+{
+    return (struct text){(const char *)number, sizeof *number};
+}
+
+static uint64_t id_hash(const struct lmdb_store *store, struct text id)
+{
+    return hash_bytes(id.data, id.len, store->hash_seed);
+}
+
+static bool add_change(struct index_changes *changes, uint64_t hash, uint64_t number)
+{
+    if (changes->count == changes->capacity) {
+        size_t capacity = changes->capacity > 0 ? 2 * changes->capacity : 1024;
+        struct index_change *items = realloc(changes->items, capacity * sizeof *items);
+        if (items == NULL)
+            return false;
+        changes->items = items;
+        changes->capacity = capacity;
+    }
+    changes->items[changes->count++] = (struct index_change){hash, number};
+    return true;
+}
+
+enum store_result lmdb_remembered_open(struct lmdb_store *store)
+{
+    struct lmdb_walk walk;
+    uint64_t number = store->meta.ids_first;
+    enum store_result result =
+        lmdb_walk_begin(&walk, store->txn, store->env.remembered, number_key(&number));
+    for (; result == STORE_OK && number < store->meta.ids_next; number++) {
+        struct remembered found;
+        result = lmdb_walk_next(&walk);
+        if (result == STORE_OK && !(text_equal(walk.key, number_key(&number)) &&
+                                    record_get_remembered(number, walk.value, &found)))
+            result = STORE_DAMAGED;
+        if (result == STORE_OK)
+            remembered_index_add(store->index, id_hash(store, found.id), number);
+    }
+    lmdb_walk_end(&walk);
+    return result;
+}
+
+/* The reply remembered for an id. Its texts are LMDB's. */
+static enum store_result find(struct lmdb_store *store, struct text id, struct remembered *out)
+{
+    uint64_t hash = id_hash(store, id);
+    uint64_t number;
+    size_t cursor = 0;
+    while (remembered_index_next(store->index, hash, store->meta.ids_next, &cursor, &number)) {
+        if (number < store->meta.ids_first)
+            continue;
+        struct text value;
+        enum store_result result =
+            lmdb_get(store->txn, store->env.remembered, number_key(&number), &value);
+        if (result != STORE_OK || !record_get_remembered(number, value, out))
+            return STORE_DAMAGED;
+        if (text_equal(out->id, id))
+            return STORE_OK;
+    }
+    return STORE_NOT_FOUND;
+}
+
+enum store_result lmdb_remembered_recall(struct unit_of_work *unit, const struct request *request,
+                                         struct reply *out)
+{
+    struct lmdb_store *store = store_of_unit(unit);
+    struct remembered found;
+    enum store_result result = find(store, request->id, &found);
+    if (result != STORE_OK)
+        return result;
+    struct text canonical;
+    struct text batchref;
+    if (!codec_encode_request(store->codec, request, &canonical))
+        return STORE_FAILED;
+    if (!text_equal(canonical, found.request))
+        return STORE_OTHER;
+    if (!arena_text(store->arena, found.batchref, &batchref))
+        return STORE_FAILED;
+    out->outcome = found.outcome;
+    out->duplicate = found.duplicate;
+    out->seq = found.seq;
+    out->batchref = batchref;
+    return STORE_OK;
+}
+
+enum store_result lmdb_remembered_put(struct unit_of_work *unit, const struct request *request,
+                                      const struct reply *reply)
+{
+    struct lmdb_store *store = store_of_unit(unit);
+    struct remembered remembered = {.id = request->id,
+                                    .outcome = reply->outcome,
+                                    .duplicate = reply->duplicate,
+                                    .seq = reply->seq,
+                                    .batchref = reply->batchref};
+    if (!codec_encode_request(store->codec, request, &remembered.request))
+        return STORE_FAILED;
+    uint64_t number = store->meta.ids_next;
+    struct record record;
+    record_put_remembered(&record, number, &remembered);
+    MDB_val key = lmdb_val(number_key(&number));
+    MDB_val value = {record.len, record.bytes};
+    int rc = mdb_put(store->txn, store->env.remembered, &key, &value, MDB_APPEND);
+    if (rc != 0)
+        return lmdb_write_result(&store->env, rc);
+    uint64_t hash = id_hash(store, request->id);
+    if (!add_change(&store->added, hash, number))
+        return STORE_FAILED;
+    remembered_index_add(store->index, hash, number);
+    store->meta.ids_next++;
+    return STORE_OK;
+}
+
+enum store_result lmdb_remembered_evict(struct lmdb_store *store)
+{
+    while (store->meta.ids_next - store->meta.ids_first > store->ids_kept) {
+        uint64_t number = store->meta.ids_first;
+        struct text value;
+        struct remembered oldest;
+        enum store_result result =
+            lmdb_get(store->txn, store->env.remembered, number_key(&number), &value);
+        if (result != STORE_OK || !record_get_remembered(number, value, &oldest))
+            return STORE_DAMAGED;
+        if (!add_change(&store->outdated, id_hash(store, oldest.id), number))
+            return STORE_FAILED;
+        int rc = lmdb_delete(store->txn, store->env.remembered, number_key(&number));
+        if (rc != 0)
+            return lmdb_write_result(&store->env, rc);
+        store->meta.ids_first++;
+    }
+    return STORE_OK;
+}
+
+void lmdb_remembered_settle(struct lmdb_store *store, bool committed)
+{
+    struct index_changes *gone = committed ? &store->outdated : &store->added;
+    for (size_t i = 0; i < gone->count; i++)
+        remembered_index_remove(store->index, gone->items[i].hash, gone->items[i].number);
+    store->added.count = store->outdated.count = 0;
+}

@@ -1,0 +1,144 @@
+#include "store/lmdb_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define TAIL_EVENTS 256u /* of the log that are looked at when the store is opened */
+#define DAMAGES_LOGGED_MAX 100u
+#define INDEX_SLACK                                                                                \
+    ((size_t)65536) /* replies that a unit may add before the oldest are forgotten */
+
+_Static_assert(LMDB_STORE_IDS_MAX + INDEX_SLACK <= REMEMBERED_INDEX_MAX, "the index holds them");
+
+enum store_result lmdb_store_damaged(struct lmdb_store *store, const char *what, struct text key)
+{
+    char line[512];
+    if (store->damages_logged++ < DAMAGES_LOGGED_MAX) {
+        snprintf(line, sizeof line, "damaged record: %s %.*s", what, TEXT_ARG(key));
+        store->logger->log(store->logger, LOG_ERROR, line);
+    }
+    return STORE_DAMAGED;
+}
+
+static enum store_result read_meta(struct lmdb_store *store)
+{
+    struct text value;
+    enum store_result result = lmdb_get(store->txn, store->env.meta, text_of(META_KEY), &value);
+    if (result == STORE_OK && !record_get_meta(text_of(META_KEY), value, &store->meta))
+        result = STORE_DAMAGED;
+    if (result == STORE_NOT_FOUND) { /* new, unless there is something in it */
+        MDB_stat events;
+        bool empty =
+            mdb_stat(store->txn, store->env.events, &events) == 0 && events.ms_entries == 0;
+        result = empty ? STORE_OK : STORE_DAMAGED;
+    }
+    store->committed = store->meta;
+    return result;
+}
+
+/* The log ends where the counters say, and its newest events are whole. */
+static enum store_result check_tail(struct lmdb_store *store)
+{
+    uint64_t last = store->meta.last_seq;
+    MDB_stat events;
+    if (mdb_stat(store->txn, store->env.events, &events) != 0 || events.ms_entries != last)
+        return STORE_DAMAGED;
+    enum store_result result = STORE_OK;
+    for (uint64_t i = 0; i < TAIL_EVENTS && i < last && result == STORE_OK; i++) {
+        struct event event;
+        result = lmdb_log_get(store, store->txn, last - i, &event);
+    }
+    return result;
+}
+
+static bool check(struct lmdb_store *store, const char *directory, char *error)
+{
+    static const struct {
+        enum store_result (*check)(struct lmdb_store *);
+        const char *what;
+    } checks[] = {
+        {read_meta, "its counters"},
+        {check_tail, "the end of its event log"},
+        {lmdb_remembered_open, "its remembered replies"},
+    };
+    if (mdb_txn_begin(store->env.env, NULL, MDB_RDONLY, &store->txn) != 0) {
+        snprintf(error, LMDB_STORE_ERROR_BYTES, "cannot read the store %s", directory);
+        return false;
+    }
+    bool whole = true;
+    for (size_t i = 0; whole && i < sizeof checks / sizeof *checks; i++) {
+        whole = checks[i].check(store) == STORE_OK;
+        if (!whole)
+            snprintf(error, LMDB_STORE_ERROR_BYTES, "the store %s is damaged: %s cannot be read",
+                     directory, checks[i].what);
+    }
+    mdb_txn_abort(store->txn);
+    store->txn = NULL;
+    return whole;
+}
+
+static bool make_parts(struct lmdb_store *store, const struct lmdb_store_options *options)
+{
+    store->codec = codec_new();
+    store->arena = arena_new();
+    store->cache = product_cache_new(options->cache_bytes);
+    store->index = remembered_index_new((size_t)options->ids_kept + INDEX_SLACK);
+    bool seeded = getrandom(&store->hash_seed, sizeof store->hash_seed, 0) ==
+                  (ssize_t)sizeof store->hash_seed;
+    return seeded && store->codec != NULL && store->arena != NULL && store->cache != NULL &&
+           store->index != NULL;
+}
+
+struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
+                                   char error[LMDB_STORE_ERROR_BYTES])
+{
+    assert(options->ids_kept >= 1 && options->ids_kept <= LMDB_STORE_IDS_MAX);
+    struct lmdb_store *store = calloc(1, sizeof *store);
+    if (store == NULL) {
+        snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");
+        return NULL;
+    }
+    store->unit.ops = &lmdb_unit_ops;
+    store->reader.ops = &lmdb_reader_ops;
+    store->ids_kept = options->ids_kept;
+    store->logger = options->logger;
+    store->env.directory_fd = store->env.lock_fd = -1;
+    if (!make_parts(store, options))
+        snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");
+    else if (lmdb_env_open(&store->env, options->directory, options->map_size_bytes, error) &&
+             check(store, options->directory, error))
+        return store;
+    lmdb_store_close(&store);
+    return NULL;
+}
+
+void lmdb_store_close(struct lmdb_store **store)
+{
+    struct lmdb_store *s = *store;
+    if (s == NULL)
+        return;
+    if (s->cache != NULL)
+        unit_rollback(&s->unit);
+    if (s->read_txn != NULL)
+        mdb_txn_abort(s->read_txn);
+    lmdb_env_close(&s->env);
+    product_cache_destroy(&s->cache);
+    remembered_index_destroy(&s->index);
+    codec_destroy(&s->codec);
+    arena_destroy(&s->arena);
+    free(s->added.items);
+    free(s->outdated.items);
+    free(s);
+    *store = NULL;
+}
+
+struct unit_of_work *lmdb_store_unit(struct lmdb_store *store)
+{
+    return &store->unit;
+}
+
+struct reader *lmdb_store_reader(struct lmdb_store *store)
+{
+    return &store->reader;
+}

@@ -1,0 +1,33 @@
+/* The store that keeps everything on disk, in LMDB: the unit of work and the reader of
+ * bus/ports.h. One thread, one unit at a time. */
+#ifndef STORE_LMDB_STORE_H
+#define STORE_LMDB_STORE_H
+
+#include "bus/ports.h"
+
+struct lmdb_store;
+
+struct lmdb_store_options {
+    const char *directory; /* made where it is missing; must outlive the store */
+    size_t map_size_bytes; /* more than the store will ever take; it costs address space alone */
+    size_t cache_bytes;    /* of products in memory */
+    uint64_t ids_kept;     /* remembered replies, at least; 1 to LMDB_STORE_IDS_MAX */
+    struct logger *logger;
+};
+
+#define LMDB_STORE_ERROR_BYTES 512
+#define LMDB_STORE_IDS_MAX ((uint64_t)7000000)
+
+/* Opens the store, makes a new one in an empty directory, and looks whether it is whole: sizes,
+ * versions, the tail of the log. NULL: `error` says why not, in one line. */
+struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
+                                   char error[LMDB_STORE_ERROR_BYTES]);
+
+/* What was not committed is gone. */
+void lmdb_store_close(struct lmdb_store **store);
+
+/* They live as long as the store. */
+struct unit_of_work *lmdb_store_unit(struct lmdb_store *store);
+struct reader *lmdb_store_reader(struct lmdb_store *store);
+
+#endif
