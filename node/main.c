@@ -1,0 +1,41 @@
+/* allocd: the program. */
+#include "node/node.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { EXIT_CANNOT_START = 1, EXIT_STORE_BROKE = 1 };
+
+static int serve(const struct config *config, struct node_log *log)
+{
+    char error[NODE_ERROR_BYTES];
+    struct node *node = node_new(config, log, error);
+    if (node == NULL) {
+        log_printf(&log->port, LOG_ERROR, "cannot start: %s", error);
+        return EXIT_CANNOT_START;
+    }
+    node_log_always(log, "ready commands=%s events=%s", node_commands(node), node_events(node));
+    if (!node_run(node)) {
+        /* What is stored now is known after the next start alone: no reply, no event, no tidying
+         * up. Clients find out with their ids. */
+        log_printf(&log->port, LOG_ERROR, "the disk failed in a commit: ending at once");
+        _exit(EXIT_STORE_BROKE);
+    }
+    log_printf(&log->port, LOG_INFO, "stopping");
+    node_destroy(&node);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static struct config config;
+    enum config_verdict verdict = config_from_arguments(argc, argv, &config, stdout, stderr);
+    if (verdict != CONFIG_RUN)
+        return (int)verdict;
+    umask(0077);
+    node_block_signals();
+    struct node_log log;
+    node_log_init(&log, STDERR_FILENO, config.log_level);
+    return serve(&config, &log);
+}

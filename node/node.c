@@ -1,0 +1,299 @@
+#include "node/node.h"
+
+#include "bus/bus.h"
+#include "node/event_socket.h"
+#include "node/log_notifier.h"
+#include "node/router.h"
+#include "node/system_clock.h"
+#include "node/upstream.h"
+#include "store/codec.h"
+#include "store/lmdb_store.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define HEARTBEAT_MS 1000u
+
+struct node {
+    struct logger *logger;
+    struct stats stats;
+    struct clock clock;
+    struct log_notifier notifier;
+    struct lmdb_store *store;
+    struct bus *bus;
+    struct codec *codec; /* of requests and replies */
+    void *context;
+    struct router *router;
+    struct event_socket *events;
+    struct upstream *upstream;
+    int signal_fd;
+    bool must_stop;
+    uint64_t started_ms;   /* monotonic, as the next two */
+    uint64_t now_ms;       /* at the start of the turn */
+    uint64_t heartbeat_ms; /* when the next one is due */
+    struct log_limit failure_limit;
+};
+
+/* ---- bootstrap ---- */
+
+static bool open_store(struct node *node, const struct config *config, char *error)
+{
+    struct lmdb_store_options options = {.directory = config->directory,
+                                         .map_size_bytes = (size_t)config->map_size_gib << 30,
+                                         .cache_bytes = (size_t)config->cache_mib << 20,
+                                         .ids_kept = (uint64_t)config->ids_kept,
+                                         .logger = node->logger};
+    node->store = lmdb_store_open(&options, error);
+    return node->store != NULL;
+}
+
+static bool open_sockets(struct node *node, const struct config *config, char *error)
+{
+    node->context = zmq_ctx_new();
+    if (node->context == NULL) {
+        snprintf(error, NODE_ERROR_BYTES, "cannot start libzmq");
+        return false;
+    }
+    node->router = router_new(node->context, config, &node->stats, node->logger, error);
+    if (node->router != NULL)
+        node->events = event_socket_new(node->context, config, error);
+    if (node->events != NULL)
+        node->upstream = upstream_new(node->context, config, &node->stats, node->logger, error);
+    return node->upstream != NULL;
+}
+
+static bool make_bus(struct node *node, char *error)
+{
+    log_notifier_init(&node->notifier, node->logger);
+    node->clock.now_ms = system_clock_now_ms;
+    struct bus_parts parts = {.unit = lmdb_store_unit(node->store),
+                              .reader = lmdb_store_reader(node->store),
+                              .publisher = event_socket_publisher(node->events),
+                              .notifier = &node->notifier.port,
+                              .clock = &node->clock,
+                              .logger = node->logger,
+                              .stats = &node->stats};
+    node->bus = bus_new(&parts);
+    node->codec = codec_new();
+    if (node->bus != NULL && node->codec != NULL)
+        return true;
+    snprintf(error, NODE_ERROR_BYTES, "no memory");
+    return false;
+}
+
+static sigset_t stop_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    return set;
+}
+
+void node_block_signals(void)
+{
+    sigset_t set = stop_signals();
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk */
+}
+
+static bool watch_signals(struct node *node, char *error)
+{
+    sigset_t set = stop_signals();
+    node->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (node->signal_fd >= 0)
+        return true;
+    snprintf(error, NODE_ERROR_BYTES, "cannot watch for signals");
+    return false;
+}
+
+struct node *node_new(const struct config *config, struct node_log *log,
+                      char error[NODE_ERROR_BYTES])
+{
+    struct node *node = calloc(1, sizeof *node);
+    if (node == NULL) {
+        snprintf(error, NODE_ERROR_BYTES, "no memory");
+        return NULL;
+    }
+    node->logger = &log->port;
+    node->signal_fd = -1;
+    node->started_ms = node->now_ms = node->heartbeat_ms = monotonic_ms();
+    if (!watch_signals(node, error) || !open_store(node, config, error) ||
+        !open_sockets(node, config, error) || !make_bus(node, error))
+        node_destroy(&node);
+    return node;
+}
+
+void node_destroy(struct node **node)
+{
+    struct node *n = *node;
+    if (n == NULL)
+        return;
+    bus_destroy(&n->bus);
+    upstream_destroy(&n->upstream);
+    event_socket_destroy(&n->events);
+    router_destroy(&n->router);
+    if (n->context != NULL)
+        zmq_ctx_term(n->context);
+    lmdb_store_close(&n->store);
+    codec_destroy(&n->codec);
+    if (n->signal_fd >= 0)
+        close(n->signal_fd);
+    free(n);
+    *node = NULL;
+}
+
+const char *node_commands(const struct node *node)
+{
+    return router_endpoint(node->router);
+}
+
+const char *node_events(const struct node *node)
+{
+    return event_socket_endpoint(node->events);
+}
+
+/* ---- a group: what waits is read, handled, committed, answered and published ---- */
+
+static size_t read_upstream(struct node *node)
+{
+    struct request request;
+    size_t count = 0;
+    while (!bus_group_is_full(node->bus) && upstream_next(node->upstream, node->now_ms, &request)) {
+        bus_handle(node->bus, &request);
+        count++;
+    }
+    return count;
+}
+
+static void read_request(struct node *node, enum received received, struct text body)
+{
+    struct request request;
+    struct reply refusal = {.outcome = OUTCOME_MALFORMED};
+    if (received == RECEIVED_BODY) {
+        if (codec_decode_request(node->codec, body, &request, &refusal) == OUTCOME_DONE) {
+            bus_handle(node->bus, &request);
+            return;
+        }
+    } else if (body.len > REQUEST_MAX_BYTES) {
+        refusal.outcome = OUTCOME_TOO_LARGE;
+    } else {
+        refusal.about = text_of("not exactly one body frame");
+    }
+    bus_refuse(node->bus, &refusal);
+}
+
+static size_t read_router(struct node *node)
+{
+    size_t count = 0;
+    struct text body;
+    enum received received;
+    while (!bus_group_is_full(node->bus) &&
+           (received = router_receive(node->router, &body)) != RECEIVED_NOTHING) {
+        read_request(node, received, body);
+        count++;
+    }
+    return count;
+}
+
+static void send_reply(struct node *node, size_t index, const struct reply *reply)
+{
+    struct text body;
+    static const struct reply no_memory = {.outcome = OUTCOME_STORAGE_FAILED};
+    if (!codec_encode_reply(node->codec, reply, &body) &&
+        !codec_encode_reply(node->codec, &no_memory, &body))
+        return;
+    router_reply(node->router, index, body, node->now_ms);
+}
+
+/* False: the store broke. */
+static bool serve_group(struct node *node)
+{
+    size_t from_upstream = read_upstream(node);
+    size_t from_router = router_has_full_peers(node->router) ? 0 : read_router(node);
+    if (from_upstream + from_router == 0)
+        return true;
+    enum store_result result = bus_commit(node->bus);
+    if (result == STORE_BROKEN)
+        return false;
+    if (result != STORE_OK)
+        log_limited(node->logger, &node->failure_limit, node->now_ms, LOG_ERROR,
+                    result == STORE_FULL ? "no space left in the store: commands are refused"
+                                         : "the store failed: commands are refused");
+    for (size_t i = 0; i < from_upstream; i++)
+        upstream_outcome(node->upstream, i, bus_reply(node->bus, i)->outcome, node->now_ms);
+    for (size_t i = 0; i < from_router; i++)
+        send_reply(node, i, bus_reply(node->bus, from_upstream + i));
+    bus_publish(node->bus);
+    bus_end_group(node->bus);
+    router_end_group(node->router);
+    upstream_end_group(node->upstream);
+    return true;
+}
+
+/* ---- the loop ---- */
+
+static uint64_t wall_clock_ms(struct node *node)
+{
+    return node->clock.now_ms(&node->clock);
+}
+
+static void pulse(struct node *node, const char *topic)
+{
+    event_socket_pulse(node->events, topic, bus_last_seq(node->bus), wall_clock_ms(node));
+}
+
+/* Takes in the time and what the statistics say of it. */
+static void begin_turn(struct node *node)
+{
+    node->now_ms = monotonic_ms();
+    node->stats.uptime_ms = node->now_ms - node->started_ms;
+    node->stats.cpu_us = processor_us();
+}
+
+/* Milliseconds until something is due. */
+static long time_to_wait(const struct node *node)
+{
+    uint64_t wait = node->heartbeat_ms > node->now_ms ? node->heartbeat_ms - node->now_ms : 0;
+    if (router_has_slow_peers(node->router) && wait > PEERS_CHECK_MS)
+        wait = PEERS_CHECK_MS;
+    return (long)wait;
+}
+
+static void wait_for_work(struct node *node)
+{
+    short commands = router_has_full_peers(node->router) ? 0 : ZMQ_POLLIN;
+    void *upstream = upstream_socket(node->upstream);
+    zmq_pollitem_t items[] = {
+        {router_socket(node->router), 0, commands, 0},
+        {router_monitor(node->router), 0, ZMQ_POLLIN, 0},
+        {event_socket_socket(node->events), 0, ZMQ_POLLIN, 0},
+        {NULL, node->signal_fd, ZMQ_POLLIN, 0},
+        {upstream, 0, ZMQ_POLLIN, 0},
+    };
+    int count = (int)(sizeof items / sizeof *items) - (upstream == NULL);
+    begin_turn(node);
+    zmq_poll(items, count, time_to_wait(node));
+    node->must_stop = (items[3].revents & ZMQ_POLLIN) != 0;
+    begin_turn(node);
+}
+
+bool node_run(struct node *node)
+{
+    while (!node->must_stop) {
+        wait_for_work(node);
+        router_watch_peers(node->router, node->now_ms);
+        if (event_socket_welcomes(node->events))
+            pulse(node, TOPIC_WELCOME);
+        if (!node->must_stop && !serve_group(node))
+            return false;
+        if (node->now_ms >= node->heartbeat_ms) {
+            pulse(node, TOPIC_HEARTBEAT);
+            node->heartbeat_ms = node->now_ms + HEARTBEAT_MS;
+        }
+    }
+    return true;
+}

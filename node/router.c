@@ -1,0 +1,260 @@
+#include "node/router.h"
+
+#include "bus/bus.h"
+
+#include <stdlib.h>
+
+#define MONITOR_ENDPOINT "inproc://router-monitor"
+
+/* Frames of a group: most requests have three, a few up to routing id, envelope and body. */
+#define FRAMES_PER_REQUEST (1u + ENVELOPE_MAX + 1u)
+#define FRAMES_MAX (GROUP_MAX * 3u + FRAMES_PER_REQUEST)
+
+struct request_frames {
+    size_t first;    /* in router.frames: the routing id, then the envelope, then the body */
+    size_t envelope; /* frames */
+    size_t count;    /* frames kept, the routing id counted */
+};
+
+struct router {
+    void *socket;
+    void *monitor;
+    struct peers *peers;
+    struct stats *stats;
+    char endpoint[ENDPOINT_SIZE];
+    struct request_frames requests[GROUP_MAX];
+    size_t count;
+    zmq_msg_t frames[FRAMES_MAX + 1]; /* never moved: libzmq forbids that */
+    size_t frame_count;
+};
+
+static bool open_sockets(struct router *router, void *context, const struct config *config,
+                         char *error)
+{
+    snprintf(error, SOCKET_ERROR_BYTES, "cannot open the command socket");
+    router->socket = socket_new(context, ZMQ_ROUTER, config, config->commands);
+    if (router->socket == NULL)
+        return false;
+    /* A client that reads gets every reply, however many are in flight: no high-water marks for
+     * replies. What a peer leaves unread is bounded by struct peers. */
+    socket_set(router->socket, ZMQ_SNDHWM, 0);
+    socket_set(router->socket, ZMQ_ROUTER_MANDATORY, 1); /* a peer that has gone is reported */
+    int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
+    if (zmq_socket_monitor(router->socket, MONITOR_ENDPOINT, events) != 0)
+        return false;
+    router->monitor = zmq_socket(context, ZMQ_PAIR);
+    if (router->monitor == NULL)
+        return false;
+    socket_set(router->monitor, ZMQ_LINGER, 0);
+    return zmq_connect(router->monitor, MONITOR_ENDPOINT) == 0 &&
+           socket_bind(router->socket, config->commands, router->endpoint, error);
+}
+
+struct router *router_new(void *context, const struct config *config, struct stats *stats,
+                          struct logger *logger, char error[SOCKET_ERROR_BYTES])
+{
+    struct router *router = calloc(1, sizeof *router);
+    if (router == NULL) {
+        snprintf(error, SOCKET_ERROR_BYTES, "no memory");
+        return NULL;
+    }
+    router->stats = stats;
+    router->peers = peers_new((size_t)config->max_unread_mib * 1024 * 1024, stats, logger);
+    if (router->peers == NULL || !open_sockets(router, context, config, error))
+        router_destroy(&router);
+    return router;
+}
+
+void router_destroy(struct router **router)
+{
+    if (*router == NULL)
+        return;
+    router_end_group(*router);
+    if ((*router)->socket != NULL)
+        zmq_close((*router)->socket);
+    if ((*router)->monitor != NULL)
+        zmq_close((*router)->monitor);
+    peers_destroy(&(*router)->peers);
+    free(*router);
+    *router = NULL;
+}
+
+void *router_socket(const struct router *router)
+{
+    return router->socket;
+}
+
+void *router_monitor(const struct router *router)
+{
+    return router->monitor;
+}
+
+const char *router_endpoint(const struct router *router)
+{
+    return router->endpoint;
+}
+
+/* ---- receiving ---- */
+
+/* Reads one message; of a very long one only the first frames are kept, those that a request can
+ * have. Returns the number of all its frames, the routing id counted; 0: no message waits. */
+static size_t receive_frames(struct router *router, size_t first, size_t *kept)
+{
+    size_t total = 0;
+    *kept = 0;
+    bool more = true;
+    while (more) {
+        zmq_msg_t *frame = &router->frames[first + *kept];
+        zmq_msg_init(frame);
+        if (zmq_msg_recv(frame, router->socket, ZMQ_DONTWAIT) < 0)
+            break; /* messages come whole: it is the first frame that is not there */
+        more = zmq_msg_more(frame) != 0;
+        total++;
+        if (*kept < FRAMES_PER_REQUEST)
+            ++*kept;
+        else
+            zmq_msg_close(frame);
+    }
+    return total;
+}
+
+static void close_frames(struct router *router, size_t first, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        zmq_msg_close(&router->frames[first + i]);
+}
+
+/* Frames of the envelope: all up to and including the first empty one; without one, all but the
+ * last. More than ENVELOPE_MAX where that is so. */
+static size_t envelope_of(struct router *router, size_t first, size_t kept, size_t total)
+{
+    for (size_t i = 1; i < kept; i++)
+        if (zmq_msg_size(&router->frames[first + i]) == 0)
+            return i;
+    return total >= 2 ? total - 2 : ENVELOPE_MAX + 1;
+}
+
+static void drop(struct router *router, size_t first, size_t kept)
+{
+    close_frames(router, first, kept);
+    router->stats->requests_dropped++;
+}
+
+static struct text frame_text(zmq_msg_t *frame)
+{
+    return (struct text){zmq_msg_data(frame), zmq_msg_size(frame)};
+}
+
+enum received router_receive(struct router *router, struct text *body)
+{
+    for (;;) {
+        size_t first = router->frame_count;
+        size_t kept;
+        if (router->count == GROUP_MAX || first + FRAMES_PER_REQUEST > FRAMES_MAX)
+            return RECEIVED_NOTHING;
+        size_t total = receive_frames(router, first, &kept);
+        if (total == 0)
+            return RECEIVED_NOTHING;
+        size_t envelope = envelope_of(router, first, kept, total);
+        if (envelope > ENVELOPE_MAX) {
+            drop(router, first, kept);
+            continue;
+        }
+        router->requests[router->count++] = (struct request_frames){first, envelope, kept};
+        router->frame_count += kept;
+        *body = text_none();
+        for (size_t i = 1 + envelope; i < kept; i++) {
+            struct text frame = frame_text(&router->frames[first + i]);
+            if (text_is_none(*body) || frame.len > body->len)
+                *body = frame;
+        }
+        return total == envelope + 2 ? RECEIVED_BODY : RECEIVED_BODIES;
+    }
+}
+
+/* ---- replying ---- */
+
+/* The envelope goes back as it came; its frames are libzmq's again when they are sent. */
+static bool send_envelope(struct router *router, const struct request_frames *request)
+{
+    for (size_t i = 0; i <= request->envelope; i++)
+        if (zmq_msg_send(&router->frames[request->first + i], router->socket,
+                         ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+            return false;
+    return true;
+}
+
+void router_reply(struct router *router, size_t index, struct text body, uint64_t now_ms)
+{
+    assert(index < router->count);
+    const struct request_frames *request = &router->requests[index];
+    struct text id = frame_text(&router->frames[request->first]);
+    unsigned char routing_id[256];
+    assert(id.len < sizeof routing_id);
+    memcpy(routing_id, id.data, id.len);
+    size_t bytes = body.len;
+    for (size_t i = 1; i <= request->envelope; i++)
+        bytes += zmq_msg_size(&router->frames[request->first + i]);
+
+    zmq_msg_t *some_frame = &router->frames[request->first + request->count - 1];
+    zmq_msg_t reply;
+    bool sent = zmq_msg_init_size(&reply, body.len) == 0;
+    if (sent) {
+        memcpy(zmq_msg_data(&reply), body.data, body.len);
+        sent = send_envelope(router, request) &&
+               zmq_msg_send(&reply, router->socket, ZMQ_DONTWAIT) >= 0;
+        if (!sent)
+            zmq_msg_close(&reply);
+    }
+    if (sent) {
+        peers_sent(router->peers, routing_id, id.len, some_frame, bytes, now_ms);
+    } else {
+        router->stats->replies_dropped++;
+        peers_gone(router->peers, routing_id, id.len);
+    }
+}
+
+void router_end_group(struct router *router)
+{
+    close_frames(router, 0, router->frame_count);
+    router->frame_count = router->count = 0;
+}
+
+/* ---- watching ---- */
+
+/* One report is two frames: event and value, and the endpoint (zmq_socket_monitor(3)). */
+static bool next_report(void *monitor, uint16_t *event, int32_t *value)
+{
+    unsigned char report[6];
+    char endpoint[256];
+    int size = zmq_recv(monitor, report, sizeof report, ZMQ_DONTWAIT);
+    if (size != (int)sizeof report)
+        return false;
+    zmq_recv(monitor, endpoint, sizeof endpoint, ZMQ_DONTWAIT);
+    memcpy(event, report, sizeof *event);
+    memcpy(value, report + sizeof *event, sizeof *value);
+    return true;
+}
+
+void router_watch_peers(struct router *router, uint64_t now_ms)
+{
+    uint16_t event;
+    int32_t value;
+    while (next_report(router->monitor, &event, &value)) {
+        if (event == ZMQ_EVENT_ACCEPTED)
+            peers_connected(router->peers);
+        else if (event == ZMQ_EVENT_DISCONNECTED)
+            peers_disconnected(router->peers, value);
+    }
+    peers_check(router->peers, now_ms);
+}
+
+bool router_has_slow_peers(const struct router *router)
+{
+    return peers_are_slow(router->peers);
+}
+
+bool router_has_full_peers(const struct router *router)
+{
+    return peers_are_full(router->peers);
+}

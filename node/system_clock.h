@@ -1,0 +1,16 @@
+/* The clock port over the system's clocks. */
+#ifndef NODE_SYSTEM_CLOCK_H
+#define NODE_SYSTEM_CLOCK_H
+
+#include "bus/ports.h"
+
+/* Milliseconds since 1970, UTC; it may jump. */
+uint64_t system_clock_now_ms(struct clock *clock);
+
+/* Milliseconds since some moment; it never goes back: for time spans. */
+uint64_t monotonic_ms(void);
+
+/* Processor time of all threads of the process, in microseconds. */
+uint64_t processor_us(void);
+
+#endif
