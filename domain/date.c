@@ -1,7 +1,6 @@
 #include "domain/date.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 static bool is_leap(int year)
 {
@@ -39,14 +38,18 @@ bool date_parse(struct text t, struct date *out)
     return true;
 }
 
+/* Writes a number in exactly `count` digits. */
+static void put_digits(char *out, int number, int count)
+{
+    for (int i = count - 1; i >= 0; i--, number /= 10)
+        out[i] = (char)('0' + number % 10);
+}
+
 void date_format(struct date d, char out[DATE_TEXT_LEN + 1])
 {
-    assert(!date_is_none(d));
-    int year = d.yyyymmdd / 10000;
-    int month = d.yyyymmdd / 100 % 100;
-    int day = d.yyyymmdd % 100;
-    assert(year >= 1 && year <= 9999);
-    char text[40];
-    snprintf(text, sizeof text, "%04d-%02d-%02d", year, month, day);
-    memcpy(out, text, DATE_TEXT_LEN + 1);
+    assert(!date_is_none(d) && d.yyyymmdd <= 99991231);
+    memcpy(out, "0000-00-00", DATE_TEXT_LEN + 1);
+    put_digits(out, d.yyyymmdd / 10000, 4);
+    put_digits(out + 5, d.yyyymmdd / 100 % 100, 2);
+    put_digits(out + 8, d.yyyymmdd % 100, 2);
 }

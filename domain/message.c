@@ -21,8 +21,8 @@
 #include "domain/messages.def"
 
 #define ROW(upper, lower, wire, class)                                                             \
-    [MESSAGE_##                                                                                    \
-        upper] = {#wire, class, lower##_fields, sizeof lower##_fields / sizeof(struct field) - 1},
+    [MESSAGE_##upper] = {#wire, sizeof #wire - 1, class, lower##_fields,                           \
+                         sizeof lower##_fields / sizeof(struct field) - 1},
 
 static const struct message_info infos[MESSAGE_TYPES] = {
 #define COMMAND(upper, lower, wire) ROW(upper, lower, wire, CLASS_COMMAND)
@@ -41,7 +41,7 @@ const struct message_info *message_info(enum message_type type)
 enum message_type message_type_named(struct text name)
 {
     for (enum message_type type = MESSAGE_NONE + 1; type < MESSAGE_TYPES; type++)
-        if (text_equal(name, text_of(infos[type].name)))
+        if (name.len == infos[type].name_len && memcmp(name.data, infos[type].name, name.len) == 0)
             return type;
     return MESSAGE_NONE;
 }

@@ -95,6 +95,7 @@ struct field {
 
 struct message_info {
     const char *name; /* on the wire */
+    size_t name_len;
     enum message_class class;
     const struct field *fields;
     size_t field_count;
