@@ -69,7 +69,8 @@ static inline enum store_result unit_begin(struct unit_of_work *unit, uint64_t n
     return result;
 }
 
-/* The product of that SKU; it belongs to the unit and lives until the next unit_begin.
+/* The product of that SKU; it belongs to the unit and lives until the next unit_begin,
+ * or unit_rollback.
  * STORE_NOT_FOUND: no product has it, *out untouched. */
 static inline enum store_result unit_product(struct unit_of_work *unit, struct text sku,
                                              struct product **out)
@@ -178,7 +179,8 @@ static inline void unit_rollback(struct unit_of_work *unit)
 
 /* ---- reader -------------------------------------------------------------------------------
  * Queries (CQRS, chapter 12): views and tables, never the model. It sees what a unit that is open
- * has done so far, so that a client reads its own writes. Rows and texts are taken from `arena`.
+ * has done so far, so that a client reads its own writes. Rows and texts are taken from `arena`,
+ * or are the query's own.
  * A page holds at most `limit` rows and is cut by bytes and by records looked at as well.
  * STORE_NOT_FOUND leaves *out untouched. */
 

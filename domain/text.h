@@ -35,8 +35,9 @@ static inline bool text_is_none(struct text t)
 /* Absent equals absent alone. */
 static inline bool text_equal(struct text a, struct text b)
 {
-    return a.len == b.len && (a.data == NULL) == (b.data == NULL) &&
-           (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+    if (a.data == NULL || b.data == NULL)
+        return a.data == b.data;
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
 }
 
 /* Byte order, the order of keys and pages. Requires: neither is absent. */

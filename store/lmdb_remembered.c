@@ -55,8 +55,6 @@ static enum store_result find(struct lmdb_store *store, struct text id, struct r
     uint64_t number;
     size_t cursor = 0;
     while (remembered_index_next(store->index, hash, store->meta.ids_next, &cursor, &number)) {
-        if (number < store->meta.ids_first)
-            continue;
         struct text value;
         enum store_result result =
             lmdb_get(store->txn, store->env.remembered, number_key(&number), &value);
