@@ -2,7 +2,11 @@
 
 #include "bus/dispatch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#define DAMAGES_LOGGED_MAX 100u
+#define DAMAGE_LINE_BYTES 400u
 
 /* One request of the group. The request is kept until the commit, as a query has to be answered
  * anew where the group fails. */
@@ -18,6 +22,7 @@ struct bus {
     size_t count;
     enum store_result failure; /* why the group is lost, STORE_OK while it is well */
     uint64_t last_seq;         /* of the newest event, those of the group counted */
+    unsigned damages_logged;
 };
 
 struct bus *bus_new(const struct bus_parts *parts)
@@ -89,6 +94,22 @@ static void name_refusal(struct reply *reply, const struct request *request)
     }
 }
 
+/* A damaged record is the trouble of whoever asks for it. It is logged by what was asked for, but
+ * not for ever. */
+static enum store_result refuse_damaged(struct bus *bus, const struct request *request)
+{
+    struct logger *logger = bus->handling.parts.logger;
+    if (bus->damages_logged++ < DAMAGES_LOGGED_MAX) {
+        const char *key = text_is_none(request_text(request, "ref")) ? "orderid" : "ref";
+        char line[DAMAGE_LINE_BYTES];
+        snprintf(line, sizeof line, "damaged record in the store: %s %.*s %.*s",
+                 message_info(request->type)->name, TEXT_ARG(request_text(request, key)),
+                 TEXT_ARG(request_text(request, "sku")));
+        logger->log(logger, LOG_ERROR, line);
+    }
+    return handling_refuse(&bus->handling, OUTCOME_STORAGE_FAILED);
+}
+
 /* Runs the queue to its end: whatever follows from a command belongs to it. */
 static enum store_result run_queue(struct handling *h)
 {
@@ -131,11 +152,20 @@ static enum store_result take_command(struct bus *bus, const struct request *req
         result = run_command(h, request);
     else if (result == STORE_OTHER)
         result = handling_refuse(h, OUTCOME_ID_REUSED);
-    /* A damaged record is the trouble of whoever asks for it, as long as nothing was done yet. */
-    if (result == STORE_DAMAGED && unit_last_seq(unit) == bus->last_seq)
-        result = handling_refuse(h, OUTCOME_STORAGE_FAILED);
+    bool did_nothing = unit_last_seq(unit) == bus->last_seq;
+    if (result == STORE_DAMAGED && did_nothing)
+        result = refuse_damaged(bus, request);
     bus->last_seq = unit_last_seq(unit);
     return result;
+}
+
+static void answer_query(struct bus *bus, const struct request *request)
+{
+    enum store_result result = dispatch_request(&bus->handling, request);
+    if (result == STORE_DAMAGED)
+        refuse_damaged(bus, request);
+    else if (result != STORE_OK)
+        handling_refuse(&bus->handling, OUTCOME_STORAGE_FAILED);
 }
 
 static void count_reply(struct stats *stats, const struct reply *reply)
@@ -164,8 +194,8 @@ void bus_handle(struct bus *bus, const struct request *request)
     h->reply = &entry->reply;
     if (message_is_command(request->type))
         bus->failure = take_command(bus, request);
-    else if (dispatch_request(h, request) != STORE_OK)
-        handling_refuse(h, OUTCOME_STORAGE_FAILED);
+    else
+        answer_query(bus, request);
     name_refusal(&entry->reply, request);
 }
 
@@ -212,8 +242,7 @@ static void answer_failed_group(struct bus *bus, enum outcome refusal)
             continue;
         h->reply = &entry->reply;
         entry->reply.outcome = OUTCOME_DONE;
-        if (dispatch_request(h, request) != STORE_OK)
-            handling_refuse(h, OUTCOME_STORAGE_FAILED);
+        answer_query(bus, request);
         name_refusal(&entry->reply, request);
     }
 }

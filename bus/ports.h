@@ -26,7 +26,8 @@ enum store_result {
 /* ---- unit of work -------------------------------------------------------------------------
  * One transaction for a group of commands, with the repository of products, the event log, the
  * views and the remembered replies in it. After a function returned STORE_FULL or STORE_FAILED
- * only unit_rollback may follow. Running a group again after a rollback is harmless. */
+ * only unit_last_seq and unit_rollback may follow. Running a group again after a rollback is
+ * harmless. */
 
 struct unit_of_work;
 
@@ -69,9 +70,8 @@ static inline enum store_result unit_begin(struct unit_of_work *unit, uint64_t n
     return result;
 }
 
-/* The product of that SKU; it belongs to the unit and lives until the next unit_begin,
- * or unit_rollback.
- * STORE_NOT_FOUND: no product has it, *out untouched. */
+/* The product of that SKU; it belongs to the unit and lives until the next unit_begin or
+ * unit_rollback. STORE_NOT_FOUND: no product has it, *out untouched. */
 static inline enum store_result unit_product(struct unit_of_work *unit, struct text sku,
                                              struct product **out)
 {

@@ -123,6 +123,13 @@ static inline bool message_is_event(enum message_type type)
     return type != MESSAGE_NONE && message_info(type)->class == CLASS_EVENT;
 }
 
+/* True for what a client may send. */
+static inline bool message_is_request(enum message_type type)
+{
+    return type != MESSAGE_NONE &&
+           (message_info(type)->class == CLASS_COMMAND || message_info(type)->class == CLASS_QUERY);
+}
+
 /* The text of the request's field with that name; absent where it has none, or none that is text.
  */
 struct text request_text(const struct request *request, const char *field);

@@ -43,8 +43,7 @@ static bool open_store(struct node *node, const struct config *config, char *err
     struct lmdb_store_options options = {.directory = config->directory,
                                          .map_size_bytes = (size_t)config->map_size_gib << 30,
                                          .cache_bytes = (size_t)config->cache_mib << 20,
-                                         .ids_kept = (uint64_t)config->ids_kept,
-                                         .logger = node->logger};
+                                         .ids_kept = (uint64_t)config->ids_kept};
     node->store = lmdb_store_open(&options, error);
     return node->store != NULL;
 }

@@ -49,7 +49,7 @@ static enum outcome read_map(const msgpack_object_map *map, struct request *out,
     if (has_id && !is_bad_id)
         finding->id = text_of_value(id);
     finding->type = message_type_named(type_name);
-    if (finding->type == MESSAGE_NONE || message_is_event(finding->type)) {
+    if (!message_is_request(finding->type)) {
         finding->type = MESSAGE_NONE;
         finding->about = type_name;
         return OUTCOME_UNKNOWN_TYPE;
@@ -90,7 +90,7 @@ enum outcome codec_decode_request(struct codec *codec, struct text body, struct 
 bool codec_encode_request(struct codec *codec, const struct request *request, struct text *out)
 {
     const struct message_info *info = message_info(request->type);
-    assert(info->class != CLASS_EVENT);
+    assert(message_is_request(request->type));
     size_t pairs = 1;
     for (size_t i = 0; i < info->field_count; i++)
         pairs += has_value(&info->fields[i], &request->as);

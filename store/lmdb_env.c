@@ -229,6 +229,15 @@ int lmdb_put(MDB_txn *txn, MDB_dbi table, struct text key, const struct record *
     return mdb_put(txn, table, &k, &v, 0);
 }
 
+int lmdb_append(MDB_txn *txn, MDB_dbi table, MDB_cursor **end, struct text key,
+                const struct record *record)
+{
+    MDB_val k = lmdb_val(key);
+    MDB_val v = {record->len, (void *)(uintptr_t)record->bytes};
+    int rc = *end == NULL ? mdb_cursor_open(txn, table, end) : 0;
+    return rc == 0 ? mdb_cursor_put(*end, &k, &v, MDB_APPEND) : rc;
+}
+
 int lmdb_delete(MDB_txn *txn, MDB_dbi table, struct text key)
 {
     MDB_val k = lmdb_val(key);

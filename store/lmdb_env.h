@@ -68,6 +68,12 @@ enum store_result lmdb_get(MDB_txn *txn, MDB_dbi table, struct text key, struct 
 int lmdb_put(MDB_txn *txn, MDB_dbi table, struct text key, const struct record *record);
 int lmdb_delete(MDB_txn *txn, MDB_dbi table, struct text key);
 
+/* Puts a sealed record behind all others of its table: no search. *end is a cursor that the caller
+ * keeps for the table and this transaction, NULL at first; LMDB closes it with the transaction.
+ * Requires: no key in the table is as large. Returns LMDB's code. */
+int lmdb_append(MDB_txn *txn, MDB_dbi table, MDB_cursor **end, struct text key,
+                const struct record *record);
+
 /* A walk through the keys of a table in byte order. */
 struct lmdb_walk {
     MDB_cursor *cursor;

@@ -27,14 +27,17 @@ struct lmdb_store {
     struct reader reader;
     struct lmdb_env env;
     struct codec *codec;
-    struct logger *logger;
-    unsigned damages_logged;
 
-    MDB_txn *txn;          /* of the open unit, else NULL */
-    MDB_txn *read_txn;     /* of the reader while no unit is open; reset between queries */
-    uint64_t now_ms;       /* of the open unit */
-    struct meta meta;      /* with what the open unit did */
-    struct meta committed; /* as on disk */
+    MDB_txn *txn;           /* of the open unit, else NULL */
+    MDB_txn *read_txn;      /* of the reader while no unit is open; reset between queries */
+    uint64_t now_ms;        /* of the open unit */
+    struct meta meta;       /* with what the open unit did */
+    struct meta committed;  /* as on disk */
+    MDB_cursor *events_end; /* cursors of the open unit for appending; NULL: not opened yet */
+    MDB_cursor *remembered_end;
+    MDB_cursor *lines_end;
+    struct key largest_line; /* no key of the table of lines is larger */
+    bool largest_line_known;
     struct product_cache *cache;
     struct arena *arena; /* texts that live until the next begin */
 
@@ -59,9 +62,6 @@ static inline struct lmdb_store *store_of_reader(const struct reader *reader)
 extern const struct unit_of_work_ops lmdb_unit_ops;
 extern const struct reader_ops lmdb_reader_ops;
 
-/* Says in the log which record is damaged, the first so many times, and returns STORE_DAMAGED. */
-enum store_result lmdb_store_damaged(struct lmdb_store *store, const char *what, struct text key);
-
 /* ---- lmdb_log.c: the event log ---- */
 
 /* Adds the event, sealed, to the open unit and copies its body into the arena. Sets its seq, prev
@@ -75,6 +75,16 @@ enum store_result lmdb_log_get(struct lmdb_store *store, MDB_txn *txn, uint64_t 
 /* Decodes a record of the log. */
 bool lmdb_log_decode(struct lmdb_store *store, uint64_t seq, const struct logged_event *logged,
                      struct event *out);
+
+/* ---- lmdb_lines.c: the table of order lines, within the open unit ---- */
+
+/* Seq of the event that put the line where it is. */
+enum store_result lmdb_lines_get(struct lmdb_store *store, struct text orderid, struct text sku,
+                                 uint64_t *seq);
+enum store_result lmdb_lines_put(struct lmdb_store *store, struct text orderid, struct text sku,
+                                 uint64_t seq);
+/* Nothing to do where there is no such line. */
+enum store_result lmdb_lines_delete(struct lmdb_store *store, struct text orderid, struct text sku);
 
 /* ---- lmdb_products.c: the repository of products ---- */
 

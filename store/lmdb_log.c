@@ -1,8 +1,5 @@
 #include "store/lmdb_inside.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 static struct text seq_key(const uint64_t *seq)
 {
     return (struct text){(const char *)seq, sizeof *seq};
@@ -23,9 +20,8 @@ enum store_result lmdb_log_append(struct lmdb_store *store, struct event *event,
     struct record record;
     if (!record_put_event(&record, event->seq, &logged))
         return STORE_FAILED;
-    MDB_val key = lmdb_val(seq_key(&event->seq));
-    MDB_val value = {record.len, record.bytes};
-    int rc = mdb_put(store->txn, store->env.events, &key, &value, MDB_APPEND);
+    int rc = lmdb_append(store->txn, store->env.events, &store->events_end, seq_key(&event->seq),
+                         &record);
     if (rc != 0)
         return lmdb_write_result(&store->env, rc);
     meta->last_seq = event->seq;
@@ -54,7 +50,5 @@ enum store_result lmdb_log_get(struct lmdb_store *store, MDB_txn *txn, uint64_t 
     if (result == STORE_OK && record_get_event(seq, value, &logged) &&
         lmdb_log_decode(store, seq, &logged, out))
         return STORE_OK;
-    char number[24];
-    snprintf(number, sizeof number, "%" PRIu64, seq);
-    return lmdb_store_damaged(store, "event", text_of(number));
+    return STORE_DAMAGED;
 }

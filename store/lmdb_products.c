@@ -14,7 +14,7 @@ static enum store_result load_batch(struct lmdb_store *store, struct product *pr
     struct batch batch;
     enum store_result result = lmdb_get(store->txn, store->env.batches, key_text(&key), &value);
     if (result != STORE_OK || !record_get_batch(key_text(&key), value, &batch))
-        return lmdb_store_damaged(store, "batch", ref);
+        return STORE_DAMAGED;
     batch.ref = ref;
     return product_restore_batch(product, &batch) ? STORE_OK : STORE_FAILED;
 }
@@ -91,7 +91,7 @@ static enum store_result load(struct lmdb_store *store, struct text sku, struct 
     if (result != STORE_OK)
         return result;
     if (!record_get_totals(key_text(&key), value, &totals))
-        return lmdb_store_damaged(store, "product", sku);
+        return STORE_DAMAGED;
     struct product *product = product_new(sku);
     if (product == NULL)
         return STORE_FAILED;

@@ -103,9 +103,8 @@ enum store_result lmdb_remembered_put(struct unit_of_work *unit, const struct re
     uint64_t number = store->meta.ids_next;
     struct record record;
     record_put_remembered(&record, number, &remembered);
-    MDB_val key = lmdb_val(number_key(&number));
-    MDB_val value = {record.len, record.bytes};
-    int rc = mdb_put(store->txn, store->env.remembered, &key, &value, MDB_APPEND);
+    int rc = lmdb_append(store->txn, store->env.remembered, &store->remembered_end,
+                         number_key(&number), &record);
     if (rc != 0)
         return lmdb_write_result(&store->env, rc);
     uint64_t hash = id_hash(store, request->id);

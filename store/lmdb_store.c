@@ -5,21 +5,10 @@
 #include <sys/random.h>
 
 #define TAIL_EVENTS 256u /* of the log that are looked at when the store is opened */
-#define DAMAGES_LOGGED_MAX 100u
 #define INDEX_SLACK                                                                                \
     ((size_t)65536) /* replies that a unit may add before the oldest are forgotten */
 
 _Static_assert(LMDB_STORE_IDS_MAX + INDEX_SLACK <= REMEMBERED_INDEX_MAX, "the index holds them");
-
-enum store_result lmdb_store_damaged(struct lmdb_store *store, const char *what, struct text key)
-{
-    char line[512];
-    if (store->damages_logged++ < DAMAGES_LOGGED_MAX) {
-        snprintf(line, sizeof line, "damaged record: %s %.*s", what, TEXT_ARG(key));
-        store->logger->log(store->logger, LOG_ERROR, line);
-    }
-    return STORE_DAMAGED;
-}
 
 static enum store_result read_meta(struct lmdb_store *store)
 {
@@ -102,7 +91,6 @@ struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
     store->unit.ops = &lmdb_unit_ops;
     store->reader.ops = &lmdb_reader_ops;
     store->ids_kept = options->ids_kept;
-    store->logger = options->logger;
     store->env.directory_fd = store->env.lock_fd = -1;
     if (!make_parts(store, options))
         snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");

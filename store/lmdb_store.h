@@ -12,7 +12,6 @@ struct lmdb_store_options {
     size_t map_size_bytes; /* more than the store will ever take; it costs address space alone */
     size_t cache_bytes;    /* of products in memory */
     uint64_t ids_kept;     /* remembered replies, at least; 1 to LMDB_STORE_IDS_MAX */
-    struct logger *logger;
 };
 
 #define LMDB_STORE_ERROR_BYTES 512

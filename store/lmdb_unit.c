@@ -7,6 +7,7 @@ static enum store_result unit_begin_(struct unit_of_work *unit, uint64_t now_ms)
     arena_reset(store->arena);
     product_cache_trim(store->cache);
     store->now_ms = now_ms;
+    store->events_end = store->remembered_end = store->lines_end = NULL;
     return lmdb_write_result(&store->env, mdb_txn_begin(store->env.env, NULL, 0, &store->txn));
 }
 
@@ -72,18 +73,6 @@ static enum store_result batch_(struct unit_of_work *unit, struct text ref,
     return STORE_OK;
 }
 
-/* Seq of the event that put the line where it is. */
-static enum store_result line_seq(struct lmdb_store *store, struct text orderid, struct text sku,
-                                  uint64_t *out)
-{
-    struct key key = key_of_two(orderid, sku);
-    struct text value;
-    enum store_result result = lmdb_get(store->txn, store->env.lines, key_text(&key), &value);
-    if (result == STORE_OK && !record_get_line(key_text(&key), value, out))
-        result = lmdb_store_damaged(store, "line of order", orderid);
-    return result;
-}
-
 /* The line that an event put where it is, with texts that live in the arena. */
 static enum store_result line_of_event(struct lmdb_store *store, const struct event *event,
                                        struct order_line *out)
@@ -114,7 +103,7 @@ static enum store_result line_(struct unit_of_work *unit, struct text orderid, s
     struct order_line line = {0};
     struct event event;
     uint64_t seq = 0;
-    enum store_result result = line_seq(store, orderid, sku, &seq);
+    enum store_result result = lmdb_lines_get(store, orderid, sku, &seq);
     if (result == STORE_OK)
         result = lmdb_log_get(store, store->txn, seq, &event);
     if (result == STORE_OK)
@@ -148,7 +137,7 @@ static enum store_result next_in_chain(struct lmdb_store *store, const struct ba
             !text_equal(event.as.allocated.batchref, batch->ref))
             return STORE_DAMAGED;
         uint64_t now_at = 0;
-        result = line_seq(store, event.as.allocated.orderid, event.sku, &now_at);
+        result = lmdb_lines_get(store, event.as.allocated.orderid, event.sku, &now_at);
         if (result == STORE_OK && now_at == *seq) {
             *seq = event.older_seq;
             return line_of_event(store, &event, out);
@@ -296,12 +285,8 @@ static enum store_result project(struct unit_of_work *unit, const struct event *
     default:
         return STORE_OK;
     }
-    struct key key = key_of_two(orderid, event->sku);
-    struct record record;
-    record_put_line(&record, key_text(&key), event->seq);
-    int rc = stays ? lmdb_put(store->txn, store->env.lines, key_text(&key), &record)
-                   : lmdb_delete(store->txn, store->env.lines, key_text(&key));
-    return lmdb_write_result(&store->env, rc);
+    return stays ? lmdb_lines_put(store, orderid, event->sku, event->seq)
+                 : lmdb_lines_delete(store, orderid, event->sku);
 }
 
 static uint64_t last_seq(const struct unit_of_work *unit)
@@ -344,6 +329,7 @@ static void rollback(struct unit_of_work *unit)
         mdb_txn_abort(store->txn);
     store->txn = NULL;
     store->meta = store->committed;
+    store->largest_line_known = false;
     lmdb_remembered_settle(store, false);
     product_cache_clear(store->cache); /* its products may hold what did not happen */
 }
