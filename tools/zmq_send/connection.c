@@ -1,0 +1,214 @@
+#include "tools/zmq_send/connection.h"
+
+#include "tools/zmq_send/clock.h"
+#include "tools/zmq_send/report.h"
+#include "tools/zmq_send/trace.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+#define MONITORED                                                                                  \
+    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
+     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |                       \
+     ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED)
+
+/* Events that may wait in a SUB. When it is full the node drops some, which is seen and mended. */
+#define EVENTS_WAITING_MAX 100000
+
+/* A subscriber may hear nothing from a machine that lost its power; this tells it so. */
+#define PEER_HEARTBEAT_MS 5000
+#define PEER_SILENCE_MS 15000
+
+static bool tcp_is_valid(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    if (colon == NULL || colon == address || strpbrk(address, " \t\n/") != NULL)
+        return false;
+    size_t digits = strspn(colon + 1, "0123456789");
+    if (digits == 0 || digits > 5 || colon[1 + digits] != '\0')
+        return false;
+    long port = strtol(colon + 1, NULL, 10);
+    return port >= 1 && port <= 65535;
+}
+
+bool endpoint_is_valid(const char *endpoint)
+{
+    if (strncmp(endpoint, "tcp://", 6) == 0)
+        return tcp_is_valid(endpoint + 6);
+    size_t path_max = sizeof((struct sockaddr_un *)NULL)->sun_path;
+    return strncmp(endpoint, "ipc://", 6) == 0 && endpoint[6] != '\0' &&
+           strlen(endpoint + 6) < path_max;
+}
+
+static bool set_option(void *socket, int option, int value)
+{
+    return zmq_setsockopt(socket, option, &value, sizeof value) == 0;
+}
+
+static bool set_options(void *socket, int socket_type, const char *endpoint)
+{
+    /* With IPv6 on, a name such as localhost would mean its IPv6 address alone. */
+    bool is_ipv6 = strncmp(endpoint, "tcp://[", 7) == 0;
+    return set_option(socket, ZMQ_LINGER, 0) && set_option(socket, ZMQ_IMMEDIATE, 1) &&
+           set_option(socket, ZMQ_RECONNECT_IVL, -1) && set_option(socket, ZMQ_IPV6, is_ipv6) &&
+           set_option(socket, ZMQ_SNDHWM, 0) &&
+           set_option(socket, ZMQ_RCVHWM, socket_type == ZMQ_SUB ? EVENTS_WAITING_MAX : 0) &&
+           (socket_type != ZMQ_SUB || (set_option(socket, ZMQ_HEARTBEAT_IVL, PEER_HEARTBEAT_MS) &&
+                                       set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, PEER_SILENCE_MS)));
+}
+
+static bool open_monitor(struct connection *connection)
+{
+    static unsigned opened; /* each monitor needs a name of its own */
+    char name[40];
+    snprintf(name, sizeof name, "inproc://monitor-%u", ++opened);
+    if (zmq_socket_monitor(connection->socket, name, MONITORED) != 0)
+        return false;
+    connection->monitor = zmq_socket(connection->transport.context, ZMQ_PAIR);
+    return connection->monitor != NULL && set_option(connection->monitor, ZMQ_LINGER, 0) &&
+           zmq_connect(connection->monitor, name) == 0;
+}
+
+struct connection *connection_open(struct transport transport, int socket_type,
+                                   const char *endpoint, const char **why)
+{
+    struct connection *connection = must_have(calloc(1, sizeof *connection));
+    connection->transport = transport;
+    connection->endpoint = endpoint;
+    connection->opened_ms = clock_now_ms();
+    connection->why = "nobody answers there";
+    connection->socket = zmq_socket(transport.context, socket_type);
+    if (connection->socket != NULL && set_options(connection->socket, socket_type, endpoint) &&
+        open_monitor(connection) && zmq_connect(connection->socket, endpoint) == 0)
+        return connection;
+    *why = zmq_strerror(zmq_errno());
+    connection_close(&connection);
+    return NULL;
+}
+
+void connection_close(struct connection **connection)
+{
+    struct connection *old = *connection;
+    *connection = NULL;
+    if (old == NULL)
+        return;
+    if (old->socket != NULL) {
+        zmq_socket_monitor(old->socket, NULL, 0);
+        zmq_close(old->socket);
+    }
+    if (old->monitor != NULL)
+        zmq_close(old->monitor);
+    free(old);
+}
+
+static void take_event(struct connection *connection, unsigned event, uint32_t value)
+{
+    switch (event) {
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        connection->state = CONNECTION_UP;
+        connection->why = "the connection was closed";
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        connection->refused = true;
+        connection->why = "it does not let this client in";
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        connection->refused = true;
+        connection->why = value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
+                              ? "it does not let this client in without encryption"
+                              : "what listens there does not speak the protocol";
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        connection->why = "it closed the connection during the handshake";
+        break;
+    default: /* DISCONNECTED, or CLOSED: the attempt failed */
+        connection->state = CONNECTION_DOWN;
+        break;
+    }
+    if (connection->transport.verbose && (connection->state != CONNECTION_OPENING))
+        trace_event(connection->endpoint,
+                    connection->state == CONNECTION_UP ? "connected" : connection->why);
+}
+
+void connection_update(struct connection *connection)
+{
+    struct {
+        uint16_t event;
+        uint32_t value;
+    } report;
+    unsigned char bytes[6]; /* as zmq_socket_monitor lays them out; the address follows */
+    char address[1];
+    while (zmq_recv(connection->monitor, bytes, sizeof bytes, ZMQ_DONTWAIT) == sizeof bytes) {
+        memcpy(&report.event, bytes, sizeof report.event);
+        memcpy(&report.value, bytes + sizeof report.event, sizeof report.value);
+        zmq_recv(connection->monitor, address, sizeof address, ZMQ_DONTWAIT);
+        take_event(connection, report.event, report.value);
+    }
+}
+
+void connection_poll_items(const struct connection *connection, bool can_send,
+                           zmq_pollitem_t items[CONNECTION_POLL_ITEMS])
+{
+    items[0] = (zmq_pollitem_t){connection->monitor, 0, ZMQ_POLLIN, 0};
+    items[1] = (zmq_pollitem_t){connection->socket, 0, ZMQ_POLLIN, 0};
+    if (can_send)
+        items[1].events |= ZMQ_POLLOUT;
+}
+
+void connection_subscribe(struct connection *connection, const char *prefix)
+{
+    zmq_setsockopt(connection->socket, ZMQ_SUBSCRIBE, prefix, strlen(prefix));
+    if (connection->transport.verbose) {
+        trace_event(connection->endpoint, "subscribe");
+        trace_frame("->", 0, text_of(prefix), false);
+    }
+}
+
+bool connection_send(struct connection *connection, struct text body)
+{
+    if (zmq_send(connection->socket, "", 0, ZMQ_DONTWAIT | ZMQ_SNDMORE) != 0 ||
+        zmq_send(connection->socket, body.data, body.len, ZMQ_DONTWAIT) < 0)
+        return false;
+    if (connection->transport.verbose) {
+        trace_frame("->", 0, text_of(""), false);
+        trace_frame("->", 1, body, true);
+    }
+    return true;
+}
+
+bool connection_receive(struct connection *connection, struct frames *out)
+{
+    out->count = 0;
+    for (bool more = true; more; out->count++) {
+        zmq_msg_t frame;
+        zmq_msg_init(&frame);
+        if (zmq_msg_recv(&frame, connection->socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&frame);
+            frames_close(out); /* empty but at a shutdown: a message arrives as a whole */
+            return false;
+        }
+        more = zmq_msg_more(&frame);
+        if (connection->transport.verbose)
+            trace_frame("<-", out->count, frame_text(&frame), !more);
+        if (out->count < FRAMES_MAX) {
+            zmq_msg_init(&out->frames[out->count]);
+            zmq_msg_move(&out->frames[out->count], &frame);
+        }
+        zmq_msg_close(&frame);
+    }
+    return true;
+}
+
+void frames_close(struct frames *frames)
+{
+    for (size_t i = 0; i < frames->count && i < FRAMES_MAX; i++)
+        zmq_msg_close(&frames->frames[i]);
+    frames->count = 0;
+}
+
+struct text frame_text(zmq_msg_t *frame)
+{
+    return (struct text){zmq_msg_data(frame), zmq_msg_size(frame)};
+}

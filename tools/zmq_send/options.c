@@ -1,0 +1,203 @@
+#include "tools/zmq_send/options.h"
+
+#include "store/codec.h"
+#include "tools/zmq_send/connection.h"
+#include "tools/zmq_send/report.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMANDS_DEFAULT "tcp://127.0.0.1:5555"
+#define EVENTS_DEFAULT "tcp://127.0.0.1:5556"
+#define TIMEOUT_DEFAULT_MS 5000
+#define TIMEOUT_MAX_S 1e9
+
+const char *const options_help =
+    "Usage: zmq-send [OPTION]... TYPE [FIELD=VALUE | FIELD:=JSON]...\n"
+    "       zmq-send [OPTION]... --raw FILE\n"
+    "       zmq-send [OPTION]... -\n"
+    "       zmq-send [OPTION]... sub [PREFIX]... [--from SEQ] [--count N]\n"
+    "Sends a command or query to allocd and prints the reply as a line of JSON.\n"
+    "\n"
+    "  TYPE FIELD=VALUE...      one request; = types the value as the field wants it,\n"
+    "                           := takes JSON (eta:=null, types:='[\"Allocated\"]')\n"
+    "  -                        requests are JSON objects on standard input, in any layout;\n"
+    "                           one line of JSON for each, in order\n"
+    "  sub [PREFIX]...          prints events whose topic (TYPE/SKU/) begins with a PREFIX\n"
+    "\n"
+    "  -e, --endpoint ENDPOINT  where commands go (default $ALLOCD_COMMANDS,\n"
+    "                           else " COMMANDS_DEFAULT ")\n"
+    "      --events ENDPOINT    where events come from (default $ALLOCD_EVENTS,\n"
+    "                           else " EVENTS_DEFAULT ")\n"
+    "      --timeout SECONDS    for each request, from the first try to the reply (default 5)\n"
+    "      --id ID              makes a request safe to repeat: the node does it once\n"
+    "      --raw FILE           sends the bytes of FILE as the body (- is standard input)\n"
+    "      --from SEQ           sub: first the stored events with this seq or a higher one\n"
+    "                           (0: from the oldest one that is kept)\n"
+    "      --count N            sub: stop after N events\n"
+    "  -v, --verbose            shows all frames on standard error, decoded and in hex\n"
+    "      --version            prints the version\n"
+    "      --help               prints this\n"
+    "\n"
+    "Exit status: 0 done; 1 the node refused it; 2 usage or bad input; 3 no connection before\n"
+    "the deadline, or not let in; 4 timed out or cut off, outcome unknown (repeat with the same\n"
+    "--id); 5 the answer broke the protocol; 6 sub saw a gap that could not be filled.\n";
+
+static bool parse_count(const char *name, const char *text, uint64_t min, uint64_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < min) {
+        complain("%s takes an integer from %u on, not '%s'", name, (unsigned)min, text);
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+static bool parse_timeout(const char *text, int64_t *out_ms)
+{
+    char *end = NULL;
+    double seconds = strtod(text, &end);
+    if (end == text || *end != '\0' || !(seconds > 0 && seconds <= TIMEOUT_MAX_S)) {
+        complain("--timeout takes seconds above 0, not '%s'", text);
+        return false;
+    }
+    *out_ms = (int64_t)ceil(seconds * 1000);
+    return true;
+}
+
+static const char *from_environment(const char *name, const char *otherwise)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : otherwise;
+}
+
+static bool check_endpoint(const char *endpoint)
+{
+    if (!endpoint_is_valid(endpoint))
+        complain("'%s' is no endpoint; it should be like tcp://HOST:PORT or ipc://PATH", endpoint);
+    return endpoint_is_valid(endpoint);
+}
+
+/* Only flags that mean something for what is asked: a flag without effect is a misunderstanding. */
+static bool check_flags(const struct options *options)
+{
+    bool follows = options->mode == MODE_FOLLOW;
+    if (!follows && (options->replay || options->count > 0)) {
+        complain("--from and --count belong to sub");
+        return false;
+    }
+    if (options->id != NULL && options->mode != MODE_REQUEST) {
+        complain("--id belongs to TYPE; in JSON, each object has its own \"id\"");
+        return false;
+    }
+    for (int i = 0; follows && i < options->rest_count; i++)
+        if (strlen(options->rest[i]) > TOPIC_MAX_BYTES) {
+            complain("a PREFIX has at most %d bytes, as topics do", TOPIC_MAX_BYTES);
+            return false;
+        }
+    return check_endpoint(options->commands) && (!follows || check_endpoint(options->events));
+}
+
+/* What is asked, from the arguments that are no options. */
+static bool parse_mode(int count, char **arguments, struct options *out)
+{
+    out->mode = MODE_RAW;
+    if (out->raw_path != NULL) {
+        if (count > 0)
+            complain("--raw takes no TYPE and no fields: the file is the whole body");
+        return count == 0;
+    }
+    if (count == 0 || arguments[0][0] == '\0') {
+        complain("TYPE is missing; try zmq-send --help");
+        return false;
+    }
+    out->rest = arguments + 1;
+    out->rest_count = count - 1;
+    if (strcmp(arguments[0], "-") == 0) {
+        out->mode = MODE_BATCH;
+        if (count > 1)
+            complain("- takes no fields: they are in the JSON objects");
+        return count == 1;
+    }
+    out->type = arguments[0];
+    out->mode = strcmp(out->type, "sub") == 0 ? MODE_FOLLOW : MODE_REQUEST;
+    if (strchr(out->type, '=') != NULL)
+        complain("TYPE comes first, not '%s'", out->type);
+    return strchr(out->type, '=') == NULL;
+}
+
+enum {
+    OPTION_EVENTS = 256,
+    OPTION_TIMEOUT,
+    OPTION_ID,
+    OPTION_RAW,
+    OPTION_FROM,
+    OPTION_COUNT,
+    OPTION_VERSION,
+    OPTION_HELP
+};
+
+static bool take_option(int option, const char *value, struct options *out)
+{
+    switch (option) {
+    case 'e':
+        out->commands = value;
+        return true;
+    case 'v':
+        out->verbose = true;
+        return true;
+    case OPTION_EVENTS:
+        out->events = value;
+        return true;
+    case OPTION_TIMEOUT:
+        return parse_timeout(value, &out->timeout_ms);
+    case OPTION_ID:
+        out->id = value;
+        return true;
+    case OPTION_RAW:
+        out->raw_path = value;
+        return true;
+    case OPTION_FROM:
+        out->replay = true;
+        return parse_count("--from", value, 0, &out->from);
+    case OPTION_COUNT:
+        return parse_count("--count", value, 1, &out->count);
+    default: /* getopt has said what is wrong */
+        return false;
+    }
+}
+
+bool options_parse(int argc, char **argv, struct options *out)
+{
+    static const struct option names[] = {
+        {"endpoint", required_argument, NULL, 'e'},
+        {"events", required_argument, NULL, OPTION_EVENTS},
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+        {"id", required_argument, NULL, OPTION_ID},
+        {"raw", required_argument, NULL, OPTION_RAW},
+        {"from", required_argument, NULL, OPTION_FROM},
+        {"count", required_argument, NULL, OPTION_COUNT},
+        {"verbose", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, OPTION_VERSION},
+        {"help", no_argument, NULL, OPTION_HELP},
+        {NULL, 0, NULL, 0},
+    };
+    *out = (struct options){.timeout_ms = TIMEOUT_DEFAULT_MS};
+    out->commands = from_environment("ALLOCD_COMMANDS", COMMANDS_DEFAULT);
+    out->events = from_environment("ALLOCD_EVENTS", EVENTS_DEFAULT);
+    for (int option; (option = getopt_long(argc, argv, "e:v", names, NULL)) != -1;) {
+        if (option == OPTION_HELP || option == OPTION_VERSION) {
+            out->mode = option == OPTION_HELP ? MODE_HELP : MODE_VERSION;
+            return true;
+        }
+        if (!take_option(option, optarg, out))
+            return false;
+    }
+    return parse_mode(argc - optind, argv + optind, out) && check_flags(out);
+}
