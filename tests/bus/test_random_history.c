@@ -1,0 +1,182 @@
+/* Histories by chance, through the bus over both stores, against the reference model. Each seed
+ * runs over the memory store and every fourth one over LMDB too, with groups of chance sizes, calls
+ * of the store that fail, and restarts.
+ *
+ * RANDOM_SEEDS (200) seeds from RANDOM_FIRST_SEED (1) on, of RANDOM_COMMANDS (300) requests. */
+#include "store/lmdb_store.h"
+#include "store/memory_store.h"
+#include "tests/support/random_history.h"
+#include "tests/support/session.h"
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define GROUP_SIZE_MAX 24u
+
+static uint64_t number_from_environment(const char *name, uint64_t otherwise)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? strtoull(value, NULL, 10) : otherwise;
+}
+
+/* ---- the two stores ---- */
+
+struct under_test {
+    struct unit_of_work *unit;
+    struct reader *reader;
+    struct memory_store *memory; /* one of the two is there */
+    struct lmdb_store *lmdb;
+    char directory[256];
+    size_t cache_bytes;
+};
+
+static void open_memory(struct under_test *store)
+{
+    *store = (struct under_test){.memory = memory_store_new()};
+    assert_non_null(store->memory);
+    store->unit = memory_store_unit(store->memory);
+    store->reader = memory_store_reader(store->memory);
+}
+
+static void open_lmdb(struct under_test *store)
+{
+    char error[LMDB_STORE_ERROR_BYTES];
+    const struct lmdb_store_options options = {.directory = store->directory,
+                                               .map_size_bytes = (size_t)1 << 30,
+                                               .cache_bytes = store->cache_bytes,
+                                               .ids_kept = 100000};
+    store->lmdb = lmdb_store_open(&options, error);
+    if (store->lmdb == NULL)
+        fail_msg("%s", error);
+    store->unit = lmdb_store_unit(store->lmdb);
+    store->reader = lmdb_store_reader(store->lmdb);
+}
+
+static void make_lmdb(struct under_test *store, uint64_t seed)
+{
+    const char *parent = getenv("TMPDIR");
+    *store = (struct under_test){.cache_bytes = seed % 8 == 0 ? 4096 : (size_t)64 << 20};
+    snprintf(store->directory, sizeof store->directory, "%s/random_history.XXXXXX",
+             parent != NULL ? parent : "/tmp");
+    assert_non_null(mkdtemp(store->directory));
+    open_lmdb(store);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
+static void close_store(struct under_test *store)
+{
+    memory_store_destroy(&store->memory);
+    if (store->lmdb == NULL)
+        return;
+    lmdb_store_close(&store->lmdb);
+    assert_int_equal(nftw(store->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* The memory store loses all when it is closed, so there it is only the bus that starts anew. */
+static void restart(struct session *session, struct under_test *store)
+{
+    session_stop(session);
+    if (store->lmdb != NULL) {
+        lmdb_store_close(&store->lmdb);
+        open_lmdb(store);
+    }
+    session_restart(session, store->unit, store->reader);
+}
+
+/* ---- a history ---- */
+
+/* One call of the store, of a function of the unit of work, fails in some of the groups. */
+static void order_a_failure(struct random_history *history, struct session *session)
+{
+    static const enum store_result failures[] = {STORE_FAILED, STORE_FULL};
+    enum faulty_call call =
+        FAULTY_BEGIN + random_history_draw(history, FAULTY_COMMIT - FAULTY_BEGIN + 1);
+    uint64_t n = 1;
+    if (call != FAULTY_BEGIN && call != FAULTY_COMMIT)
+        n += random_history_draw(history, 12);
+    faulty_store_fail(&session->faulty, call, n, failures[random_history_draw(history, 2)]);
+}
+
+/* The clock goes on, or back, as clocks do. */
+static void move_clock(struct random_history *history, struct session *session)
+{
+    session->fakes->clock.now_ms += random_history_draw(history, 5000);
+    if (random_history_draw(history, 10) == 0)
+        session->fakes->clock.now_ms -= 20000;
+}
+
+static bool run_groups(struct session *session, struct random_history *history,
+                       struct under_test *store, uint64_t commands)
+{
+    while (commands > 0) {
+        struct request group[GROUP_SIZE_MAX];
+        size_t count = 1 + random_history_draw(history, GROUP_SIZE_MAX);
+        count = count < commands ? count : (size_t)commands;
+        for (size_t i = 0; i < count; i++)
+            group[i] = random_history_request(history);
+        commands -= count;
+        move_clock(history, session);
+        if (random_history_draw(history, 8) == 0)
+            order_a_failure(history, session);
+        if (!session_group(session, group, count))
+            return false;
+        if (random_history_draw(history, 12) == 0)
+            restart(session, store);
+    }
+    return session_check_state(session);
+}
+
+static bool run_history(struct under_test *store, uint64_t seed, uint64_t commands)
+{
+    struct session *session = session_new(store->unit, store->reader);
+    struct random_history history;
+    random_history_from_seed(&history, session->model, seed);
+    bool same = run_groups(session, &history, store, commands);
+    if (!same)
+        fprintf(stderr, "seed %llu on %s (RANDOM_FIRST_SEED=%llu RANDOM_SEEDS=1): %s\n",
+                (unsigned long long)seed, store->lmdb != NULL ? "LMDB" : "memory",
+                (unsigned long long)seed, notation_text(&session->complaint));
+    session_destroy(&session);
+    close_store(store);
+    return same;
+}
+
+static void both_stores_keep_to_the_model(void **state)
+{
+    (void)state;
+    uint64_t first = number_from_environment("RANDOM_FIRST_SEED", 1);
+    uint64_t seeds = number_from_environment("RANDOM_SEEDS", 200);
+    uint64_t commands = number_from_environment("RANDOM_COMMANDS", 300);
+    assert_true(seeds > 0 && commands > 0);
+    for (uint64_t seed = first; seed < first + seeds; seed++) {
+        struct under_test store;
+        open_memory(&store);
+        assert_true(run_history(&store, seed, commands));
+        if (seed % 4 != 0 && seeds > 1)
+            continue;
+        make_lmdb(&store, seed);
+        assert_true(run_history(&store, seed, commands));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_stores_keep_to_the_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
