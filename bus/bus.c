@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define DAMAGES_LOGGED_MAX 100u
+#define EXCESS ((size_t)64 * 1024) /* events that lists are kept large enough for */
 #define DAMAGE_LINE_BYTES 400u
 
 /* One request of the group. The request is kept until the commit, as a query has to be answered
@@ -159,13 +160,16 @@ static enum store_result take_command(struct bus *bus, const struct request *req
     return result;
 }
 
-static void answer_query(struct bus *bus, const struct request *request)
+/* A query that brings the open unit down takes the group with it. */
+static enum store_result answer_query(struct bus *bus, const struct request *request)
 {
     enum store_result result = dispatch_request(&bus->handling, request);
+    if (result == STORE_OK)
+        return STORE_OK;
     if (result == STORE_DAMAGED)
-        refuse_damaged(bus, request);
-    else if (result != STORE_OK)
-        handling_refuse(&bus->handling, OUTCOME_STORAGE_FAILED);
+        return refuse_damaged(bus, request);
+    handling_refuse(&bus->handling, OUTCOME_STORAGE_FAILED);
+    return bus->handling.parts.unit->is_open ? result : STORE_OK;
 }
 
 static void count_reply(struct stats *stats, const struct reply *reply)
@@ -195,7 +199,7 @@ void bus_handle(struct bus *bus, const struct request *request)
     if (message_is_command(request->type))
         bus->failure = take_command(bus, request);
     else
-        answer_query(bus, request);
+        bus->failure = answer_query(bus, request);
     name_refusal(&entry->reply, request);
 }
 
@@ -291,9 +295,24 @@ const struct reply *bus_reply(const struct bus *bus, size_t index)
     return &bus->entries[index].reply;
 }
 
+/* A command that moved very many lines leaves no more memory in use than others do. */
+static void give_back_excess(struct handling *h)
+{
+    if (h->queue.capacity > EXCESS)
+        queue_release(&h->queue);
+    if (h->decided.capacity > EXCESS)
+        event_list_release(&h->decided);
+    if (h->published_capacity > EXCESS) {
+        free(h->published);
+        h->published = NULL;
+        h->published_capacity = 0;
+    }
+}
+
 void bus_end_group(struct bus *bus)
 {
     bus->count = 0;
     bus->failure = STORE_OK;
     arena_reset(bus->handling.arena);
+    give_back_excess(&bus->handling);
 }

@@ -345,8 +345,12 @@ static bool apply_deallocated(struct product *product, const struct event *event
     assert(node != NULL && node->batch.allocated >= deallocated->qty);
     struct batch changed = node->batch;
     changed.allocated -= deallocated->qty;
-    if (changed.newest == event->line_seq)
+    /* While a batch holds too much it is the newest line that leaves: what the chain has above it
+     * left long ago, and is not walked over again. */
+    if (changed.newest == event->line_seq || batch_is_over_allocated(&node->batch))
         changed.newest = event->older_seq;
+    if (changed.allocated == 0)
+        changed.newest = 0;
     change_batch(product, node, &changed);
     return true;
 }

@@ -142,7 +142,7 @@ static char *read_file(const char *file, char *why, size_t size)
     else if (memchr(content, '\0', len))
         fault = "it holds a NUL byte";
     fclose(stream);
-    if (!fault) {
+    if (content && !fault) {
         content[len] = '\0';
         return content;
     }

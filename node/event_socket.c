@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define FRAMES_PER_TURN 1000u /* subscriptions that are looked at before commands get a turn */
+
 struct event_socket {
     struct publisher publisher;
     void *socket;
@@ -90,7 +92,9 @@ bool event_socket_welcomes(struct event_socket *socket)
     char frame[sizeof wanted]; /* a longer one is cut, and is not it */
     bool welcomes = false;
     int size;
-    while ((size = zmq_recv(socket->socket, frame, sizeof frame, ZMQ_DONTWAIT)) >= 0)
+    for (unsigned i = 0; i < FRAMES_PER_TURN &&
+                         (size = zmq_recv(socket->socket, frame, sizeof frame, ZMQ_DONTWAIT)) >= 0;
+         i++)
         if ((size_t)size == sizeof wanted - 1 && memcmp(frame, wanted, (size_t)size) == 0)
             welcomes = true;
     return welcomes;

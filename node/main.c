@@ -2,10 +2,21 @@
 #include "node/node.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { EXIT_CANNOT_START = 1, EXIT_STORE_BROKE = 1 };
+
+/* As many connections as the machine allows. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 static int serve(const struct config *config, struct node_log *log)
 {
@@ -34,6 +45,7 @@ int main(int argc, char **argv)
     if (verdict != CONFIG_RUN)
         return (int)verdict;
     umask(0077);
+    raise_descriptor_limit();
     node_block_signals();
     struct node_log log;
     node_log_init(&log, STDERR_FILENO, config.log_level);

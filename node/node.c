@@ -201,11 +201,10 @@ static size_t read_router(struct node *node)
 static void send_reply(struct node *node, size_t index, const struct reply *reply)
 {
     struct text body;
-    static const struct reply no_memory = {.outcome = OUTCOME_STORAGE_FAILED};
-    if (!codec_encode_reply(node->codec, reply, &body) &&
-        !codec_encode_reply(node->codec, &no_memory, &body))
-        return;
-    router_reply(node->router, index, body, node->now_ms);
+    if (codec_encode_reply(node->codec, reply, &body))
+        router_reply(node->router, index, body, node->now_ms);
+    else
+        node->stats.replies_dropped++; /* no memory; it is done all the same */
 }
 
 /* False: the store broke. */
@@ -223,7 +222,8 @@ static bool serve_group(struct node *node)
                     result == STORE_FULL ? "no space left in the store: commands are refused"
                                          : "the store failed: commands are refused");
     for (size_t i = 0; i < from_upstream; i++)
-        upstream_outcome(node->upstream, i, bus_reply(node->bus, i)->outcome, node->now_ms);
+        upstream_outcome(node->upstream, result == STORE_OK, bus_reply(node->bus, i)->outcome,
+                         node->now_ms);
     for (size_t i = 0; i < from_router; i++)
         send_reply(node, i, bus_reply(node->bus, from_upstream + i));
     bus_publish(node->bus);

@@ -23,28 +23,38 @@ static bool acknowledged(int fd, uint64_t *out)
 
 void outstanding_init(struct outstanding *outstanding, int fd)
 {
-    *outstanding = (struct outstanding){0};
-    acknowledged(fd, &outstanding->base);
+    *outstanding = (struct outstanding){.fd = fd};
+    outstanding->is_counted = acknowledged(fd, &outstanding->base);
 }
 
-static void refresh(struct outstanding *outstanding, int fd)
+static void refresh(struct outstanding *o)
 {
     uint64_t acked;
     int queued;
-    if (acknowledged(fd, &acked)) {
-        uint64_t read = acked > outstanding->base ? acked - outstanding->base : 0;
-        outstanding->read = read < outstanding->sent ? read : outstanding->sent;
-    } else if (ioctl(fd, SIOCOUTQ, &queued) == 0 && queued == 0) {
+    if (acknowledged(o->fd, &acked)) {
+        /* Heartbeats are acknowledged too, and are not counted in `sent`. */
+        if (acked - o->base > o->sent)
+            o->base = acked - o->sent;
+        o->taken = acked - o->base;
+    } else if (ioctl(o->fd, SIOCOUTQ, &queued) == 0 && queued == 0) {
         /* A local socket tells what its peer has not read. With nothing there, libzmq has nothing
          * left to write either, or is about to. */
-        outstanding->read = outstanding->sent;
+        o->taken = o->sent;
     }
 }
 
-bool outstanding_exceeds(struct outstanding *outstanding, int fd, size_t max)
+bool outstanding_exceeds(struct outstanding *outstanding, size_t max)
 {
-    if (outstanding->sent - outstanding->read <= max)
+    if (outstanding_bytes(outstanding) <= max)
         return false;
-    refresh(outstanding, fd);
-    return outstanding->sent - outstanding->read > max;
+    refresh(outstanding);
+    return outstanding_bytes(outstanding) > max;
+}
+
+bool outstanding_progress(struct outstanding *outstanding, uint64_t wanted)
+{
+    if (outstanding->taken - outstanding->reported < wanted)
+        return false;
+    outstanding->reported = outstanding->taken;
+    return true;
 }

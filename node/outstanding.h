@@ -7,10 +7,12 @@
 #include <stdint.h>
 
 struct outstanding {
-    uint64_t sent;      /* bytes given to libzmq since the first look */
-    uint64_t read;      /* bytes of these that the peer has taken, as known last */
-    uint64_t read_then; /* `read` at some earlier time: the owner's */
-    uint64_t base;      /* TCP: bytes that were acknowledged at the first look */
+    int fd;
+    uint64_t sent;     /* bytes given to libzmq since the first look */
+    uint64_t taken;    /* bytes of these that the peer has taken, as known last */
+    uint64_t reported; /* `taken` when outstanding_progress last said yes */
+    uint64_t base;     /* TCP: acknowledged bytes that are none of `sent` */
+    bool is_counted;   /* TCP: by the kernel; over ipc only "all of it" is ever known */
 };
 
 void outstanding_init(struct outstanding *outstanding, int fd);
@@ -20,7 +22,16 @@ static inline void outstanding_sent(struct outstanding *outstanding, size_t byte
     outstanding->sent += bytes;
 }
 
+static inline uint64_t outstanding_bytes(const struct outstanding *outstanding)
+{
+    return outstanding->sent - outstanding->taken;
+}
+
 /* True where more than `max` bytes are outstanding. Asks the kernel only where it might be so. */
-bool outstanding_exceeds(struct outstanding *outstanding, int fd, size_t max);
+bool outstanding_exceeds(struct outstanding *outstanding, size_t max);
+
+/* True where the peer has taken `wanted` bytes or more since the last time that this was so, as of
+ * the last outstanding_exceeds. */
+bool outstanding_progress(struct outstanding *outstanding, uint64_t wanted);
 
 #endif

@@ -15,21 +15,30 @@
 
 struct peers;
 
-/* NULL: no memory. `stats` and `logger` must outlive it. */
-struct peers *peers_new(size_t max_unread_bytes, struct stats *stats, struct logger *logger);
+struct peer;
+
+/* Descriptors from `fd_limit` on are refused: libzmq spins when it runs out of them. NULL: no
+ * memory. `stats` and `logger` must outlive it. */
+struct peers *peers_new(size_t max_unread_bytes, int fd_limit, struct stats *stats,
+                        struct logger *logger);
 void peers_destroy(struct peers **peers);
 
 /* From the socket monitor: a connection came or went. */
-void peers_connected(struct peers *peers);
+void peers_connected(struct peers *peers, int fd, uint64_t now_ms);
 void peers_disconnected(struct peers *peers, int fd);
 
-/* A reply of so many bytes was given to libzmq. `request` is a frame of the peer's request that is
- * not its routing id; it is looked at for the first reply alone. */
-void peers_sent(struct peers *peers, const void *routing_id, size_t routing_id_len,
-                zmq_msg_t *request, size_t bytes, uint64_t now_ms);
+/* Who sent a request. `frame` is a frame of it that is not the routing id, and that was not sent
+ * yet; it is looked at for the peer's first request alone. NULL: the peer has gone, or there is no
+ * memory: then nobody is watched. The peer is good until the next call of any function here that
+ * is not peers_sent. */
+struct peer *peers_find(struct peers *peers, const void *routing_id, size_t routing_id_len,
+                        zmq_msg_t *frame);
 
-/* The peer had gone when a reply was for it. */
-void peers_gone(struct peers *peers, const void *routing_id, size_t routing_id_len);
+/* A reply of so many bytes on the wire was given to libzmq. `peer` may be NULL. */
+void peers_sent(struct peers *peers, struct peer *peer, size_t bytes, uint64_t now_ms);
+
+/* The peer had gone when a reply was for it. It may be NULL. */
+void peers_gone(struct peers *peers, struct peer *peer);
 
 /* Looks at those that have left too much unread and cuts off who does not read. */
 void peers_check(struct peers *peers, uint64_t now_ms);

@@ -2,13 +2,19 @@
 
 #include "bus/bus.h"
 
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+
+#define DESCRIPTORS_SPARED 32
+#define DROPPED_PER_TURN 1000u /* messages, before others get a turn */
 
 #define MONITOR_ENDPOINT "inproc://router-monitor"
 
 /* Frames of a group: most requests have three, a few up to routing id, envelope and body. */
 #define FRAMES_PER_REQUEST (1u + ENVELOPE_MAX + 1u)
 #define FRAMES_MAX (GROUP_MAX * 3u + FRAMES_PER_REQUEST)
+#define REQUEST_BYTES_MAX ((size_t)16 * 1024 * 1024) /* in a group */
 
 struct request_frames {
     size_t first;    /* in router.frames: the routing id, then the envelope, then the body */
@@ -24,6 +30,7 @@ struct router {
     char endpoint[ENDPOINT_SIZE];
     struct request_frames requests[GROUP_MAX];
     size_t count;
+    size_t group_bytes;               /* of the frames kept */
     zmq_msg_t frames[FRAMES_MAX + 1]; /* never moved: libzmq forbids that */
     size_t frame_count;
 };
@@ -46,8 +53,18 @@ static bool open_sockets(struct router *router, void *context, const struct conf
     if (router->monitor == NULL)
         return false;
     socket_set(router->monitor, ZMQ_LINGER, 0);
+    socket_set(router->monitor, ZMQ_RCVHWM, 0); /* or a long commit would hold up all I/O */
     return zmq_connect(router->monitor, MONITOR_ENDPOINT) == 0 &&
            socket_bind(router->socket, config->commands, router->endpoint, error);
+}
+
+/* Some are left for files and sockets of the node itself. */
+static int descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return (int)limit.rlim_cur - DESCRIPTORS_SPARED;
 }
 
 struct router *router_new(void *context, const struct config *config, struct stats *stats,
@@ -59,7 +76,8 @@ struct router *router_new(void *context, const struct config *config, struct sta
         return NULL;
     }
     router->stats = stats;
-    router->peers = peers_new((size_t)config->max_unread_mib * 1024 * 1024, stats, logger);
+    router->peers =
+        peers_new((size_t)config->max_unread_mib * 1024 * 1024, descriptor_limit(), stats, logger);
     if (router->peers == NULL || !open_sockets(router, context, config, error))
         router_destroy(&router);
     return router;
@@ -147,10 +165,11 @@ static struct text frame_text(zmq_msg_t *frame)
 
 enum received router_receive(struct router *router, struct text *body)
 {
-    for (;;) {
+    for (unsigned dropped = 0; dropped < DROPPED_PER_TURN; dropped++) {
         size_t first = router->frame_count;
         size_t kept;
-        if (router->count == GROUP_MAX || first + FRAMES_PER_REQUEST > FRAMES_MAX)
+        if (router->count == GROUP_MAX || first + FRAMES_PER_REQUEST > FRAMES_MAX ||
+            router->group_bytes > REQUEST_BYTES_MAX)
             return RECEIVED_NOTHING;
         size_t total = receive_frames(router, first, &kept);
         if (total == 0)
@@ -163,13 +182,17 @@ enum received router_receive(struct router *router, struct text *body)
         router->requests[router->count++] = (struct request_frames){first, envelope, kept};
         router->frame_count += kept;
         *body = text_none();
-        for (size_t i = 1 + envelope; i < kept; i++) {
+        for (size_t i = 0; i < kept; i++) {
             struct text frame = frame_text(&router->frames[first + i]);
+            router->group_bytes += frame.len;
+            if (i <= envelope)
+                continue;
             if (text_is_none(*body) || frame.len > body->len)
                 *body = frame;
         }
         return total == envelope + 2 ? RECEIVED_BODY : RECEIVED_BODIES;
     }
+    return RECEIVED_NOTHING;
 }
 
 /* ---- replying ---- */
@@ -184,19 +207,23 @@ static bool send_envelope(struct router *router, const struct request_frames *re
     return true;
 }
 
+/* Bytes of a frame on the wire (RFC 23/ZMTP). */
+static size_t wire_bytes(size_t size)
+{
+    return size + (size > 255 ? 9 : 2);
+}
+
 void router_reply(struct router *router, size_t index, struct text body, uint64_t now_ms)
 {
     assert(index < router->count);
     const struct request_frames *request = &router->requests[index];
-    struct text id = frame_text(&router->frames[request->first]);
-    unsigned char routing_id[256];
-    assert(id.len < sizeof routing_id);
-    memcpy(routing_id, id.data, id.len);
-    size_t bytes = body.len;
+    zmq_msg_t *frames = &router->frames[request->first];
+    struct text id = frame_text(&frames[0]);
+    struct peer *peer = peers_find(router->peers, id.data, id.len, &frames[1]);
+    size_t bytes = wire_bytes(body.len);
     for (size_t i = 1; i <= request->envelope; i++)
-        bytes += zmq_msg_size(&router->frames[request->first + i]);
+        bytes += wire_bytes(zmq_msg_size(&frames[i]));
 
-    zmq_msg_t *some_frame = &router->frames[request->first + request->count - 1];
     zmq_msg_t reply;
     bool sent = zmq_msg_init_size(&reply, body.len) == 0;
     if (sent) {
@@ -207,17 +234,17 @@ void router_reply(struct router *router, size_t index, struct text body, uint64_
             zmq_msg_close(&reply);
     }
     if (sent) {
-        peers_sent(router->peers, routing_id, id.len, some_frame, bytes, now_ms);
+        peers_sent(router->peers, peer, bytes, now_ms);
     } else {
         router->stats->replies_dropped++;
-        peers_gone(router->peers, routing_id, id.len);
+        peers_gone(router->peers, peer);
     }
 }
 
 void router_end_group(struct router *router)
 {
     close_frames(router, 0, router->frame_count);
-    router->frame_count = router->count = 0;
+    router->frame_count = router->count = router->group_bytes = 0;
 }
 
 /* ---- watching ---- */
@@ -242,7 +269,7 @@ void router_watch_peers(struct router *router, uint64_t now_ms)
     int32_t value;
     while (next_report(router->monitor, &event, &value)) {
         if (event == ZMQ_EVENT_ACCEPTED)
-            peers_connected(router->peers);
+            peers_connected(router->peers, value, now_ms);
         else if (event == ZMQ_EVENT_DISCONNECTED)
             peers_disconnected(router->peers, value);
     }

@@ -1,6 +1,12 @@
 #include "node/sockets.h"
 
 #include <errno.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define IPC "ipc://"
 
 void socket_set(void *socket, int option, int value)
 {
@@ -27,14 +33,37 @@ void *socket_new(void *context, int type, const struct config *config, const cha
     return socket;
 }
 
+/* libzmq removes whatever stands at the path of an ipc endpoint: a file of somebody's, or the
+ * socket of another node that serves there. Says why it should not, NULL where it may. */
+static const char *why_not_ipc(const char *endpoint)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat file;
+    if (strncmp(endpoint, IPC, strlen(IPC)) != 0 ||
+        strlen(endpoint) - strlen(IPC) >= sizeof address.sun_path)
+        return NULL;
+    memcpy(address.sun_path, endpoint + strlen(IPC), strlen(endpoint) - strlen(IPC));
+    if (lstat(address.sun_path, &file) != 0)
+        return NULL;
+    if (!S_ISSOCK(file.st_mode))
+        return "a file is there that is no socket";
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_served = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_served ? "it is in use" : NULL;
+}
+
 bool socket_bind(void *socket, const char *endpoint, char bound[ENDPOINT_SIZE],
                  char error[SOCKET_ERROR_BYTES])
 {
     size_t size = ENDPOINT_SIZE;
-    if (zmq_bind(socket, endpoint) == 0 &&
+    const char *why = why_not_ipc(endpoint);
+    if (why == NULL && zmq_bind(socket, endpoint) == 0 &&
         zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size) == 0)
         return true;
-    const char *why = errno == EADDRINUSE ? "it is in use" : zmq_strerror(errno);
+    if (why == NULL)
+        why = errno == EADDRINUSE ? "it is in use" : zmq_strerror(errno);
     snprintf(error, SOCKET_ERROR_BYTES, "cannot bind %s: %s", endpoint, why);
     return false;
 }

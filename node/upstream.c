@@ -6,6 +6,7 @@
 
 #define TOPIC "BatchQuantityChanged/"
 #define RETRY_MS 1000u
+#define BAD_PER_TURN 1000u /* messages, before others get a turn */
 #define WAITING_MAX 100000 /* messages that wait to be read, for each upstream node */
 
 /* A slot holds a message for as long as its command is under way. */
@@ -21,9 +22,10 @@ struct upstream {
     struct logger *logger;
     struct log_limit bad_limit;
     struct slot slots[UPSTREAM_GROUP_MAX];
-    size_t count;    /* slots in use: the group's, or those to be tried again */
+    size_t first; /* slots in use: first .. count - 1 */
+    size_t count;
     size_t taken;    /* of these, into the group under way */
-    bool must_retry; /* the store refused them */
+    bool must_retry; /* the last group was not committed */
     uint64_t retry_at_ms;
 };
 
@@ -75,6 +77,7 @@ void upstream_destroy(struct upstream **upstream)
     if (*upstream == NULL)
         return;
     (*upstream)->must_retry = false;
+    (*upstream)->taken = (*upstream)->count - (*upstream)->first;
     upstream_end_group(*upstream);
     if ((*upstream)->socket != NULL)
         zmq_close((*upstream)->socket);
@@ -115,7 +118,9 @@ static bool receive(struct upstream *upstream, zmq_msg_t *body, size_t *frames)
 /* Fills the next slot with a command that makes sense. */
 static bool take_new(struct upstream *upstream, uint64_t now_ms)
 {
-    while (upstream->socket != NULL && upstream->count < UPSTREAM_GROUP_MAX) {
+    for (unsigned bad = 0; bad < BAD_PER_TURN; bad++) {
+        if (upstream->socket == NULL || upstream->count == UPSTREAM_GROUP_MAX)
+            return false;
         struct slot *slot = &upstream->slots[upstream->count];
         size_t frames;
         if (!receive(upstream, &slot->body, &frames))
@@ -136,33 +141,32 @@ bool upstream_next(struct upstream *upstream, uint64_t now_ms, struct request *o
 {
     if (upstream->must_retry && now_ms < upstream->retry_at_ms)
         return false;
-    if (upstream->taken == upstream->count && (upstream->must_retry || !take_new(upstream, now_ms)))
+    size_t next = upstream->first + upstream->taken;
+    if (next == upstream->count && (upstream->must_retry || !take_new(upstream, now_ms)))
         return false;
     *out = (struct request){.type = MESSAGE_CHANGE_BATCH_QUANTITY};
-    out->as.change_batch_quantity = upstream->slots[upstream->taken++].command;
+    out->as.change_batch_quantity = upstream->slots[next].command;
+    upstream->taken++;
     return true;
 }
 
-void upstream_outcome(struct upstream *upstream, size_t index, enum outcome outcome,
+void upstream_outcome(struct upstream *upstream, bool committed, enum outcome outcome,
                       uint64_t now_ms)
 {
-    assert(index < upstream->taken);
-    if (index == 0)
-        upstream->must_retry = false;
-    if (outcome == OUTCOME_STORAGE_FULL) {
-        upstream->must_retry = true; /* all of the group: to do a thing again is harmless */
+    upstream->must_retry = !committed;
+    if (!committed)
         upstream->retry_at_ms = now_ms + RETRY_MS;
-    } else if (outcome != OUTCOME_DONE) {
+    else if (outcome != OUTCOME_DONE)
         count_bad(upstream, now_ms, outcome_info(outcome)->code);
-    }
 }
 
 void upstream_end_group(struct upstream *upstream)
 {
     if (!upstream->must_retry) {
-        for (size_t i = 0; i < upstream->count; i++)
-            zmq_msg_close(&upstream->slots[i].body);
-        upstream->count = 0;
+        for (size_t i = 0; i < upstream->taken; i++)
+            zmq_msg_close(&upstream->slots[upstream->first++].body);
+        if (upstream->first == upstream->count)
+            upstream->first = upstream->count = 0;
     }
     upstream->taken = 0;
 }

@@ -16,17 +16,17 @@ struct upstream *upstream_new(void *context, const struct config *config, struct
                               struct logger *logger, char error[SOCKET_ERROR_BYTES]);
 void upstream_destroy(struct upstream **upstream);
 
-/* For zmq_poll; NULL where nothing is to be read now: no endpoint, or commands that found
- * the disk full wait to be tried again. */
+/* For zmq_poll; NULL where nothing is to be read now: no endpoint, or commands that were not
+ * committed wait to be tried again. */
 void *upstream_socket(const struct upstream *upstream);
 
-/* The next command of the feed: one that found the disk full and is due again, else a new
+/* The next command of the feed: one that was not committed and is due again, else a new
  * one. Its texts live until upstream_end_group. False: none, or enough for one group. */
 bool upstream_next(struct upstream *upstream, uint64_t now_ms, struct request *out);
 
-/* What became of command `index` of the group. Where the disk was full all of the group are kept
- * and tried again after a while, as nobody else would. */
-void upstream_outcome(struct upstream *upstream, size_t index, enum outcome outcome,
+/* What became of the commands of the group, one call for each. Where the group was not committed
+ * they are kept and tried again after a while, as nobody else would. */
+void upstream_outcome(struct upstream *upstream, bool committed, enum outcome outcome,
                       uint64_t now_ms);
 
 void upstream_end_group(struct upstream *upstream);

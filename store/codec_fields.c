@@ -24,7 +24,9 @@ struct text text_of_value(const msgpack_object *value)
 {
     if (value == NULL || value->type != MSGPACK_OBJECT_STR)
         return text_none();
-    return (struct text){value->via.str.ptr, value->via.str.size};
+    /* msgpack-c may leave an empty str without an address, and that would be "absent". */
+    uint32_t size = value->via.str.size;
+    return (struct text){size > 0 ? value->via.str.ptr : "", size};
 }
 
 static size_t index_of(const struct field *fields, size_t count, const msgpack_object *key)

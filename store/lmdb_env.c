@@ -102,6 +102,14 @@ static bool sync_directories(struct lmdb_env *env, char *error)
            fail(error, "cannot sync the data directory %s: %s", env->directory, strerror(errno));
 }
 
+/* LMDB asserts where its pages contradict each other. It would abort; one clear line is better. */
+static void end_damaged(MDB_env *mdb, const char *message)
+{
+    const struct lmdb_env *env = mdb_env_get_userctx(mdb);
+    dprintf(STDERR_FILENO, "allocd: the store %s is damaged: %s\n", env->directory, message);
+    _exit(1);
+}
+
 static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char *error)
 {
     int rc = mdb_env_create(&env->env);
@@ -109,6 +117,10 @@ static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char *
         rc = mdb_env_set_maxdbs(env->env, 16);
     if (rc == 0)
         rc = mdb_env_set_mapsize(env->env, map_size_bytes);
+    if (rc == 0)
+        rc = mdb_env_set_userctx(env->env, env);
+    if (rc == 0)
+        rc = mdb_env_set_assert(env->env, end_damaged);
     if (rc == 0)
         rc = mdb_env_open(env->env, env->directory, 0, 0600);
     if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH || rc == MDB_CORRUPTED || rc == MDB_PANIC)
@@ -121,13 +133,28 @@ static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char *
     return true;
 }
 
-/* A file of some bytes that was cut before its two meta pages is no new store. */
-static bool check_not_cut(struct lmdb_env *env, char *error)
+/* The lock file has a byte from when the store was first made whole. */
+static bool was_made(const struct lmdb_env *env)
 {
     struct stat file;
-    if (fstatat(env->directory_fd, DATA_FILE, &file, 0) != 0)
+    return fstat(env->lock_fd, &file) == 0 && file.st_size > 0;
+}
+
+static bool mark_as_made(const struct lmdb_env *env, char *error)
+{
+    if (was_made(env))
         return true;
-    if (file.st_size > 0)
+    if (pwrite(env->lock_fd, "1", 1, 0) == 1 && fsync(env->lock_fd) == 0)
+        return true;
+    return fail(error, "cannot write %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
+}
+
+/* LMDB takes an empty file for a new store. That is right after a first start that ended at once,
+ * and wrong where there was a store. */
+static bool check_not_emptied(struct lmdb_env *env, char *error)
+{
+    struct stat file;
+    if (fstatat(env->directory_fd, DATA_FILE, &file, 0) != 0 || file.st_size > 0 || !was_made(env))
         return true;
     return fail(error, "the store %s is damaged: " DATA_FILE " is empty", env->directory);
 }
@@ -136,9 +163,9 @@ bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_
                    char error[LMDB_ERROR_BYTES])
 {
     *out = (struct lmdb_env){.directory = directory, .directory_fd = -1, .lock_fd = -1};
-    if (lock_directory(out, error) && check_not_cut(out, error) &&
+    if (lock_directory(out, error) && check_not_emptied(out, error) &&
         open_environment(out, map_size_bytes, error) && check_length(out, error) &&
-        open_tables(out, error) && sync_directories(out, error))
+        open_tables(out, error) && sync_directories(out, error) && mark_as_made(out, error))
         return true;
     lmdb_env_close(out);
     return false;
@@ -201,6 +228,15 @@ enum store_result lmdb_write_result(const struct lmdb_env *env, int rc)
     default:
         return is_no_space(rc) ? STORE_FULL : STORE_FAILED;
     }
+}
+
+enum store_result lmdb_commit_failed(const struct lmdb_env *env, int rc)
+{
+    MDB_txn *txn;
+    if (mdb_txn_begin(env->env, NULL, 0, &txn) == MDB_PANIC)
+        return STORE_BROKEN;
+    mdb_txn_abort(txn);
+    return lmdb_write_result(env, rc);
 }
 
 uint64_t lmdb_env_bytes(const struct lmdb_env *env)

@@ -47,6 +47,10 @@ enum store_result lmdb_read_result(int rc);
  * room (docs/ARCHITECTURE.md, "A full disk"). */
 enum store_result lmdb_write_result(const struct lmdb_env *env, int rc);
 
+/* What a failed commit means. Where the meta page may be on disk or not nobody can tell what is
+ * stored: LMDB then takes no transaction any more. */
+enum store_result lmdb_commit_failed(const struct lmdb_env *env, int rc);
+
 /* Bytes of the file. */
 uint64_t lmdb_env_bytes(const struct lmdb_env *env);
 

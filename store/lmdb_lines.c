@@ -17,13 +17,14 @@ static enum store_result know_largest(struct lmdb_store *store)
     if (rc != 0)
         return lmdb_read_result(rc);
     rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-    if (rc == 0)
-        store->largest_line = key_of(lmdb_text(key));
-    else
-        store->largest_line.len = 0; /* no line has an empty key */
     mdb_cursor_close(cursor);
-    store->largest_line_known = rc == 0 || rc == MDB_NOTFOUND;
-    return store->largest_line_known ? STORE_OK : STORE_DAMAGED;
+    store->largest_line.len = 0; /* no line has an empty key */
+    if (rc == 0 && key.mv_size <= KEY_MAX_BYTES)
+        store->largest_line = key_of(lmdb_text(key));
+    else if (rc != MDB_NOTFOUND)
+        return STORE_DAMAGED;
+    store->largest_line_known = true;
+    return STORE_OK;
 }
 
 static bool is_beyond_largest(const struct lmdb_store *store, const struct key *key)

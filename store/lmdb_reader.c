@@ -117,7 +117,7 @@ static enum store_result read_lines(struct lmdb_store *store, MDB_txn *txn,
     enum store_result result = list_begin(&list, txn, store->env.lines, &prefix, query->after);
     struct page page = page_of(query->limit);
     for (; result == STORE_OK && list_name(&list, &sku); result = lmdb_walk_next(&list.walk)) {
-        if (!page_has_room(&page)) {
+        if (out->count > 0 && !page_has_room(&page)) {
             out->next = out->rows[out->count - 1].sku;
             break;
         }
@@ -265,7 +265,7 @@ static enum store_result read_batches(struct lmdb_store *store, MDB_txn *txn,
     struct page page = page_of(query->limit);
     result = list_begin(&list, txn, store->env.batches, &prefix, query->after);
     for (; result == STORE_OK && list_name(&list, &ref); result = lmdb_walk_next(&list.walk)) {
-        if (!page_has_room(&page)) {
+        if (out->count > 0 && !page_has_room(&page)) {
             out->next = out->rows[out->count - 1].ref;
             break;
         }
@@ -339,7 +339,7 @@ static enum store_result read_products(struct lmdb_store *store, MDB_txn *txn,
     enum store_result result =
         list_begin(&list, txn, store->env.products, &no_prefix, query->after);
     for (; result == STORE_OK && list_name(&list, &sku); result = lmdb_walk_next(&list.walk)) {
-        if (!page_has_room(&page)) {
+        if (out->count > 0 && !page_has_room(&page)) {
             out->next = out->rows[out->count - 1].sku;
             break;
         }

@@ -8,7 +8,8 @@
 #define INDEX_SLACK                                                                                \
     ((size_t)65536) /* replies that a unit may add before the oldest are forgotten */
 
-_Static_assert(LMDB_STORE_IDS_MAX + INDEX_SLACK <= REMEMBERED_INDEX_MAX, "the index holds them");
+_Static_assert(LMDB_STORE_IDS_MAX + 2 * INDEX_SLACK <= REMEMBERED_INDEX_MAX,
+               "the index holds them");
 
 static enum store_result read_meta(struct lmdb_store *store)
 {
@@ -41,6 +42,17 @@ static enum store_result check_tail(struct lmdb_store *store)
     return result;
 }
 
+/* Room for all that is stored, which may be more than is to be kept from now on. */
+static enum store_result read_remembered(struct lmdb_store *store)
+{
+    uint64_t stored = store->meta.ids_next - store->meta.ids_first;
+    if (store->meta.ids_next < store->meta.ids_first || stored > LMDB_STORE_IDS_MAX + INDEX_SLACK)
+        return STORE_DAMAGED;
+    uint64_t most = stored > store->ids_kept ? stored : store->ids_kept;
+    store->index = remembered_index_new((size_t)most + INDEX_SLACK);
+    return store->index != NULL ? lmdb_remembered_open(store) : STORE_FAILED;
+}
+
 static bool check(struct lmdb_store *store, const char *directory, char *error)
 {
     static const struct {
@@ -49,7 +61,7 @@ static bool check(struct lmdb_store *store, const char *directory, char *error)
     } checks[] = {
         {read_meta, "its counters"},
         {check_tail, "the end of its event log"},
-        {lmdb_remembered_open, "its remembered replies"},
+        {read_remembered, "its remembered replies"},
     };
     if (mdb_txn_begin(store->env.env, NULL, MDB_RDONLY, &store->txn) != 0) {
         snprintf(error, LMDB_STORE_ERROR_BYTES, "cannot read the store %s", directory);
@@ -72,11 +84,9 @@ static bool make_parts(struct lmdb_store *store, const struct lmdb_store_options
     store->codec = codec_new();
     store->arena = arena_new();
     store->cache = product_cache_new(options->cache_bytes);
-    store->index = remembered_index_new((size_t)options->ids_kept + INDEX_SLACK);
     bool seeded = getrandom(&store->hash_seed, sizeof store->hash_seed, 0) ==
                   (ssize_t)sizeof store->hash_seed;
-    return seeded && store->codec != NULL && store->arena != NULL && store->cache != NULL &&
-           store->index != NULL;
+    return seeded && store->codec != NULL && store->arena != NULL && store->cache != NULL;
 }
 
 struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,

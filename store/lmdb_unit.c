@@ -316,7 +316,7 @@ static enum store_result commit(struct unit_of_work *unit)
     int rc = mdb_txn_commit(store->txn);
     store->txn = NULL;
     if (rc != 0)
-        return lmdb_write_result(&store->env, rc);
+        return lmdb_commit_failed(&store->env, rc);
     store->committed = store->meta;
     lmdb_remembered_settle(store, true);
     return STORE_OK;

@@ -146,7 +146,7 @@ void product_cache_all_written(struct product_cache *cache)
         struct cached_product *cached = cache->changed;
         cache->changed = cached->next_changed;
         cached->next_changed = NULL;
-        cached->is_changed = cached->is_new = false;
+        cached->is_changed = false;
         cached->batch_count = 0;
         size_t memory = sizeof *cached + cached->batch_capacity * sizeof *cached->batches +
                         product_memory(cached->product);
@@ -174,7 +174,7 @@ void product_cache_trim(struct product_cache *cache)
     struct cached_product *cached = cache->oldest;
     while (cached != NULL && cache->memory > cache->capacity_bytes) {
         struct cached_product *newer = cached->newer;
-        if (!cached->is_changed && !cached->is_new)
+        if (!cached->is_changed)
             evict(cache, cached);
         cached = newer;
     }

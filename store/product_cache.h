@@ -12,7 +12,6 @@ struct cached_product {
     struct product *product;
     uint64_t hash;        /* of the SKU */
     size_t memory;        /* bytes, as counted last */
-    bool is_new;          /* it is in no table yet */
     bool is_changed;      /* since it was last written to the tables */
     struct text *batches; /* refs of the batches that changed since; the product's own texts */
     size_t batch_count;   /* one may stand here twice */

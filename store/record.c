@@ -312,7 +312,7 @@ bool record_get_waiting(struct text key, struct text value, struct waiting_line 
 
 bool record_put_event(struct record *record, uint64_t seq, const struct logged_event *event)
 {
-    const size_t numbers = 4 * 10;
+    const size_t numbers = (size_t)4 * 10;
     const char *name = message_info(event->type)->name;
     if (event->body.len + strlen(name) + numbers > sizeof record->bytes)
         return false;

@@ -12,6 +12,7 @@
 _Static_assert(2 * REMEMBERED_INDEX_MAX <= (size_t)1 << TAG_BITS, "the tag names the home slot");
 
 struct remembered_index {
+    size_t count;
     size_t mask; /* slots - 1; slots are a power of two, at least half of them empty */
     uint64_t slots[];
 };
@@ -47,6 +48,8 @@ static uint64_t slot_of(uint64_t hash, uint64_t number)
 
 void remembered_index_add(struct remembered_index *index, uint64_t hash, uint64_t number)
 {
+    assert(index->count <= index->mask / 2);
+    index->count++;
     size_t at = tag_of(hash) & index->mask;
     while (index->slots[at] != 0)
         at = (at + 1) & index->mask;
@@ -55,6 +58,7 @@ void remembered_index_add(struct remembered_index *index, uint64_t hash, uint64_
 
 void remembered_index_remove(struct remembered_index *index, uint64_t hash, uint64_t number)
 {
+    index->count--;
     uint64_t slot = slot_of(hash, number);
     size_t hole = tag_of(hash) & index->mask;
     while (index->slots[hole] != slot) {

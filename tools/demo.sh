@@ -13,6 +13,7 @@ clean_up() {
     trap - EXIT
     for pid in $watcher $node; do
         kill -KILL "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
     done
     rm -rf "$dir"
 }

@@ -453,18 +453,32 @@ static void damage_that_is_found_too_late_loses_the_group(void **state)
 static void a_query_that_fails_is_refused_alone(void **state)
 {
     struct conversation *c = *state;
-    static const enum store_result failures[] = {STORE_FAILED, STORE_DAMAGED};
-    for (size_t i = 0; i < COUNT(failures); i++) {
-        conversation_send(c, i == 0 ? "CreateBatch b1 RED 1 -" : "CreateBatch b2 RED 1 -");
-        faulty_store_fail(&c->faulty, FAULTY_READ, 1, failures[i]);
-        conversation_send(c, "GetStock RED id=q");
-        conversation_send(c, "GetBatch b1");
-        assert_int_equal(conversation_commit(c), STORE_OK);
-        assert_string_equal(conversation_reply(c, 0), i == 0 ? "ok seq=1" : "ok seq=2");
-        assert_string_equal(conversation_reply(c, 1), "storage_failed id=q");
-        assert_string_equal(conversation_reply(c, 2), "ok RED b1:1/1:-");
-        publish_and_end(c);
-    }
+    conversation_send(c, "CreateBatch b1 RED 1 -");
+    faulty_store_fail(&c->faulty, FAULTY_READ, 1, STORE_DAMAGED);
+    conversation_send(c, "GetStock RED id=q");
+    conversation_send(c, "GetBatch b1");
+    assert_int_equal(conversation_commit(c), STORE_OK);
+    assert_string_equal(conversation_reply(c, 0), "ok seq=1");
+    assert_string_equal(conversation_reply(c, 1), "storage_failed id=q");
+    assert_string_equal(conversation_reply(c, 2), "ok RED b1:1/1:-");
+    publish_and_end(c);
+    faulty_store_fail(&c->faulty, FAULTY_READ, 1, STORE_FAILED); /* no unit is open now */
+    assert_string_equal(conversation_ask(c, "GetStock RED id=q"), "storage_failed id=q");
+}
+
+/* A query sees what the unit has done, and so may be the first to meet a full store. */
+static void a_query_that_meets_a_full_store_takes_the_group_with_it(void **state)
+{
+    struct conversation *c = *state;
+    conversation_ask(c, "CreateBatch b1 RED 1 -");
+    conversation_send(c, "CreateBatch b2 RED 1 -");
+    faulty_store_fail(&c->faulty, FAULTY_READ, 1, STORE_FULL);
+    conversation_send(c, "GetBatch b1");
+    assert_int_equal(conversation_commit(c), STORE_FULL);
+    assert_string_equal(conversation_reply(c, 0), "storage_full seq=1");
+    assert_string_equal(conversation_reply(c, 1), "ok RED b1:1/1:-");
+    publish_and_end(c);
+    assert_string_equal(conversation_ask(c, "CreateBatch b2 RED 1 -"), "ok seq=2");
 }
 
 /* ---- a store of which nobody knows what it holds ---- */
@@ -502,6 +516,7 @@ int main(void)
         cmocka_unit_test(a_damaged_record_hits_the_one_command_that_needs_it),
         CASE(damage_that_is_found_too_late_loses_the_group),
         CASE(a_query_that_fails_is_refused_alone),
+        CASE(a_query_that_meets_a_full_store_takes_the_group_with_it),
         CASE(a_broken_store_is_told_and_nothing_is_published),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,7 +49,8 @@ static void a_piece_may_be_bigger_than_a_block(void **state)
     char *small = arena_alloc(arena, 10);
     char *big = arena_alloc(arena, size);
     char *after = arena_alloc(arena, 10);
-    assert_true(small != NULL && big != NULL && after != NULL);
+    if (small == NULL || big == NULL || after == NULL)
+        abort(); /* the analyser does not know that cmocka's asserts end a test */
     memset(small, 's', 10);
     memset(big, 'b', size);
     memset(after, 'a', 10);

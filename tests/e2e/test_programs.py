@@ -222,6 +222,30 @@ class CannotStart(ProgramCase):
         for option in ("--commands", "--events"):
             self.assert_exit(self.run_node(option, endpoint), 1, endpoint)
 
+    def test_ipc_path_taken(self):
+        """libzmq would take the path from whoever has it, and remove a file that stands there."""
+        node = self.node(commands=f"ipc://{self.home}/c", data=self.home / "first").start()
+        for option in ("--commands", "--events"):
+            self.assert_exit(self.run_node(option, node.commands), 1, node.commands)
+        with Client(node) as client:
+            client.ask("Ping")
+        precious = self.home / "precious"
+        precious.write_text("mine")
+        self.assert_exit(self.run_node("--events", f"ipc://{precious}"), 1, precious)
+        self.assertEqual(precious.read_text(), "mine")
+
+    def test_first_start_that_ended_at_once(self):
+        """It may leave an empty file behind; that is no damage until there was a store."""
+        data = self.home / "data"
+        data.mkdir()
+        (data / "data.mdb").touch()
+        node = self.node(data=data).start()
+        with Client(node) as client:
+            client.ask("CreateBatch", ref="b", sku="S", qty=1)
+        node.kill9()
+        (data / "data.mdb").write_bytes(b"")
+        self.assert_exit(self.run_node("--data", data), 1, data)
+
     def test_data_directory_in_use(self):
         node = self.node(data=self.home / "data").start()
         self.assert_exit(self.run_node(), 1, self.home / "data")

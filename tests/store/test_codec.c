@@ -145,6 +145,7 @@ static const struct {
     {"type cut off", "{'type':'Pin'}", OUTCOME_UNKNOWN_TYPE, "Pin", NULL, NULL},
     {"event as a request", "{'type':'Allocated','orderid':'o','qty':1,'batchref':'b'}",
      OUTCOME_UNKNOWN_TYPE, "Allocated", NULL, NULL},
+    {"empty key first", "{'':1,'type':'Ping'}", OUTCOME_UNKNOWN_FIELD, "", "Ping", NULL},
     {"internal event as a request", "{'type':'StockGrew'}", OUTCOME_UNKNOWN_TYPE, "StockGrew", NULL,
      NULL},
     {"internal event with its fields", "{'type':'AllocationRequired','orderid':'o','qty':1}",

@@ -111,7 +111,8 @@ static enum outcome decide_quantity(struct bench *bench,
     for (size_t i = 0; i < bench->line_count; i++)
         if (text_equal(bench->lines[i].batchref, command->ref))
             newest[count++] = bench->lines[i];
-    qsort(newest, count, sizeof *newest, newest_first);
+    if (count > 1)
+        qsort(newest, count, sizeof *newest, newest_first);
     return product_change_batch_quantity(bench->product, command, newest, count, &bench->decided);
 }
 
