@@ -3,18 +3,13 @@
 enum store_result handle_deallocate(struct handling *h, const struct deallocate *command)
 {
     struct product *product = NULL;
-    enum store_result result = unit_product(h->parts.unit, command->sku, &product);
+    struct order_line line;
+    const struct order_line *existing = NULL;
+    enum store_result result =
+        handling_find_line(h, command->orderid, command->sku, &product, &line, &existing);
     if (result == STORE_NOT_FOUND)
         return handling_refuse(h, OUTCOME_INVALID_SKU);
     if (result != STORE_OK)
-        return result;
-
-    struct order_line line;
-    const struct order_line *existing = &line;
-    result = unit_line(h->parts.unit, command->orderid, command->sku, &line);
-    if (result == STORE_NOT_FOUND)
-        existing = NULL;
-    else if (result != STORE_OK)
         return result;
 
     enum outcome outcome = product_deallocate(existing, &h->decided);

@@ -8,6 +8,18 @@ enum store_result handling_refuse(struct handling *h, enum outcome outcome)
     return STORE_OK;
 }
 
+enum store_result handling_find_line(struct handling *h, struct text orderid, struct text sku,
+                                     struct product **product, struct order_line *line,
+                                     const struct order_line **existing)
+{
+    enum store_result result = unit_product(h->parts.unit, sku, product);
+    if (result != STORE_OK)
+        return result;
+    result = unit_line(h->parts.unit, orderid, sku, line);
+    *existing = result == STORE_OK ? line : NULL;
+    return result == STORE_NOT_FOUND ? STORE_OK : result;
+}
+
 enum store_result handling_conclude(struct handling *h, struct product *product,
                                     enum outcome outcome)
 {

@@ -48,6 +48,12 @@ bool on_out_of_stock(struct handling *h, const struct event *event);
 /* Refuses the request. Returns STORE_OK, as the store is well. */
 enum store_result handling_refuse(struct handling *h, enum outcome outcome);
 
+/* What a command on an order line is about: its product, and the line, in *line, where the order
+ * has one; else *existing is NULL. STORE_NOT_FOUND: no product has that SKU. */
+enum store_result handling_find_line(struct handling *h, struct text orderid, struct text sku,
+                                     struct product **product, struct order_line *line,
+                                     const struct order_line **existing);
+
 /* Ends a command with what was decided: the outcome goes into the reply; the events in h->decided
  * are appended to the log, applied and queued for their handlers. Done without an event means that
  * it was so already. */
