@@ -82,17 +82,68 @@ static bool list_name(const struct list *list, struct text *name)
     return lmdb_key_rest(list->walk.key, &list->prefix, name);
 }
 
+/* What a page is made of: the query's parts, and the rows that come of them. */
+struct listing {
+    struct lmdb_store *store;
+    MDB_txn *txn;
+    struct arena *arena;
+    struct text sku; /* of the product whose batches are listed */
+    void *rows;
+    size_t count;
+    struct text next; /* the last row's name, where more remain */
+};
+
+/* Fills a row, whose first member is its name, from a record. *bytes is what it takes. */
+typedef enum store_result make_row(const struct listing *listing, const struct lmdb_walk *walk,
+                                   struct text name, void *row, size_t *bytes);
+
+static enum store_result read_listing(struct listing *listing, MDB_dbi table,
+                                      const struct key *prefix, struct text after, uint32_t limit,
+                                      make_row *make, size_t row_size)
+{
+    struct list list;
+    struct text name;
+    struct page page = page_of(limit);
+    enum store_result result = list_begin(&list, listing->txn, table, prefix, after);
+    for (; result == STORE_OK && list_name(&list, &name); result = lmdb_walk_next(&list.walk)) {
+        if (listing->count > 0 && !page_has_room(&page)) {
+            memcpy(&listing->next, (char *)listing->rows + (listing->count - 1) * row_size,
+                   sizeof listing->next);
+            break;
+        }
+        listing->rows =
+            arena_grow(listing->arena, listing->rows, listing->count, &page.capacity, row_size);
+        if (listing->rows == NULL) {
+            result = STORE_FAILED;
+            break;
+        }
+        size_t bytes = 0;
+        char *row = (char *)listing->rows + listing->count * row_size;
+        result = make(listing, &list.walk, name, row, &bytes);
+        if (result != STORE_OK)
+            break;
+        listing->count++;
+        page_took(&page, bytes);
+    }
+    lmdb_walk_end(&list.walk);
+    return result == STORE_NOT_FOUND ? STORE_OK : result;
+}
+
+_Static_assert(offsetof(struct line_view, sku) == 0 && offsetof(struct batch_view, ref) == 0 &&
+                   offsetof(struct product_view, sku) == 0,
+               "a row begins with its name");
+
 /* ---- GetAllocations ---- */
 
-static enum store_result line_row(struct lmdb_store *store, MDB_txn *txn,
-                                  const struct lmdb_walk *walk, struct text sku,
-                                  struct arena *arena, struct line_view *row)
+static enum store_result line_row(const struct listing *listing, const struct lmdb_walk *walk,
+                                  struct text sku, void *out, size_t *bytes)
 {
+    struct line_view *row = out;
     uint64_t seq;
     struct event event;
     if (!record_get_line(walk->key, walk->value, &seq))
         return STORE_DAMAGED;
-    enum store_result result = lmdb_log_get(store, txn, seq, &event);
+    enum store_result result = lmdb_log_get(listing->store, listing->txn, seq, &event);
     if (result != STORE_OK)
         return result;
     *row = (struct line_view){.qty = event.as.out_of_stock.qty};
@@ -103,38 +154,10 @@ static enum store_result line_row(struct lmdb_store *store, MDB_txn *txn,
     } else if (event.type != MESSAGE_OUT_OF_STOCK) {
         return STORE_DAMAGED;
     }
-    bool copied = arena_text(arena, sku, &row->sku) && arena_text(arena, batchref, &row->batchref);
+    *bytes = sizeof *row + sku.len + batchref.len;
+    bool copied = arena_text(listing->arena, sku, &row->sku) &&
+                  arena_text(listing->arena, batchref, &row->batchref);
     return copied ? STORE_OK : STORE_FAILED;
-}
-
-static enum store_result read_lines(struct lmdb_store *store, MDB_txn *txn,
-                                    const struct get_allocations *query, struct arena *arena,
-                                    struct line_page *out)
-{
-    struct key prefix = key_prefix(query->orderid);
-    struct list list;
-    struct text sku;
-    enum store_result result = list_begin(&list, txn, store->env.lines, &prefix, query->after);
-    struct page page = page_of(query->limit);
-    for (; result == STORE_OK && list_name(&list, &sku); result = lmdb_walk_next(&list.walk)) {
-        if (out->count > 0 && !page_has_room(&page)) {
-            out->next = out->rows[out->count - 1].sku;
-            break;
-        }
-        out->rows = arena_grow(arena, out->rows, out->count, &page.capacity, sizeof *out->rows);
-        if (out->rows == NULL) {
-            result = STORE_FAILED;
-            break;
-        }
-        struct line_view *row = &out->rows[out->count];
-        result = line_row(store, txn, &list.walk, sku, arena, row);
-        if (result != STORE_OK)
-            break;
-        out->count++;
-        page_took(&page, sizeof *row + row->sku.len + row->batchref.len);
-    }
-    lmdb_walk_end(&list.walk);
-    return result == STORE_NOT_FOUND ? STORE_OK : result;
 }
 
 /* Whether the order has any line, where a page shows none. */
@@ -154,16 +177,17 @@ static enum store_result lines_(struct reader *reader, const struct get_allocati
                                 struct arena *arena, struct line_page *out)
 {
     struct lmdb_store *store = store_of_reader(reader);
-    struct line_page page = {0};
-    MDB_txn *txn;
-    enum store_result result = begin_read(store, &txn);
+    struct listing listing = {.store = store, .arena = arena};
+    struct key prefix = key_prefix(query->orderid);
+    enum store_result result = begin_read(store, &listing.txn);
     if (result == STORE_OK)
-        result = read_lines(store, txn, query, arena, &page);
-    if (result == STORE_OK && page.count == 0)
-        result = find_order(store, txn, query->orderid);
+        result = read_listing(&listing, store->env.lines, &prefix, query->after, query->limit,
+                              line_row, sizeof *out->rows);
+    if (result == STORE_OK && listing.count == 0)
+        result = find_order(store, listing.txn, query->orderid);
     end_read(store);
     if (result == STORE_OK)
-        *out = page;
+        *out = (struct line_page){listing.rows, listing.count, listing.next};
     return result;
 }
 
@@ -251,58 +275,36 @@ static enum store_result stock_(struct reader *reader, const struct get_stock *q
     return result;
 }
 
-static enum store_result read_batches(struct lmdb_store *store, MDB_txn *txn,
-                                      const struct list_batches *query, struct arena *arena,
-                                      struct batch_page *out)
+static enum store_result listed_batch(const struct listing *listing, const struct lmdb_walk *walk,
+                                      struct text ref, void *row, size_t *bytes)
 {
-    struct product_totals totals;
-    enum store_result result = get_totals(store, txn, query->sku, &totals);
-    if (result != STORE_OK)
-        return result;
-    struct key prefix = key_prefix(query->sku);
-    struct list list;
-    struct text ref;
-    struct page page = page_of(query->limit);
-    result = list_begin(&list, txn, store->env.batches, &prefix, query->after);
-    for (; result == STORE_OK && list_name(&list, &ref); result = lmdb_walk_next(&list.walk)) {
-        if (out->count > 0 && !page_has_room(&page)) {
-            out->next = out->rows[out->count - 1].ref;
-            break;
-        }
-        out->rows = arena_grow(arena, out->rows, out->count, &page.capacity, sizeof *out->rows);
-        if (out->rows == NULL) {
-            result = STORE_FAILED;
-            break;
-        }
-        struct batch_view *row = &out->rows[out->count];
-        struct batch batch;
-        struct text copy;
-        if (!record_get_batch(list.walk.key, list.walk.value, &batch))
-            result = STORE_DAMAGED;
-        else if (!arena_text(arena, ref, &copy))
-            result = STORE_FAILED;
-        if (result != STORE_OK)
-            break;
-        *row = view_of(&batch, copy, query->sku);
-        out->count++;
-        page_took(&page, sizeof *row + ref.len);
-    }
-    lmdb_walk_end(&list.walk);
-    return result == STORE_NOT_FOUND ? STORE_OK : result;
+    struct batch batch;
+    struct text copy;
+    if (!record_get_batch(walk->key, walk->value, &batch))
+        return STORE_DAMAGED;
+    if (!arena_text(listing->arena, ref, &copy))
+        return STORE_FAILED;
+    *(struct batch_view *)row = view_of(&batch, copy, listing->sku);
+    *bytes = sizeof(struct batch_view) + ref.len;
+    return STORE_OK;
 }
 
 static enum store_result batches_(struct reader *reader, const struct list_batches *query,
                                   struct arena *arena, struct batch_page *out)
 {
     struct lmdb_store *store = store_of_reader(reader);
-    struct batch_page page = {0};
-    MDB_txn *txn;
-    enum store_result result = begin_read(store, &txn);
+    struct listing listing = {.store = store, .arena = arena, .sku = query->sku};
+    struct key prefix = key_prefix(query->sku);
+    struct product_totals totals;
+    enum store_result result = begin_read(store, &listing.txn);
     if (result == STORE_OK)
-        result = read_batches(store, txn, query, arena, &page);
+        result = get_totals(store, listing.txn, query->sku, &totals);
+    if (result == STORE_OK)
+        result = read_listing(&listing, store->env.batches, &prefix, query->after, query->limit,
+                              listed_batch, sizeof *out->rows);
     end_read(store);
     if (result == STORE_OK)
-        *out = page;
+        *out = (struct batch_page){listing.rows, listing.count, listing.next};
     return result;
 }
 
@@ -328,56 +330,35 @@ static enum store_result batch_(struct reader *reader, const struct get_batch *q
     return result;
 }
 
-static enum store_result read_products(struct lmdb_store *store, MDB_txn *txn,
-                                       const struct list_products *query, struct arena *arena,
-                                       struct product_page *out)
+static enum store_result listed_product(const struct listing *listing, const struct lmdb_walk *walk,
+                                        struct text sku, void *out, size_t *bytes)
 {
-    const struct key no_prefix = {.len = 0};
-    struct list list;
-    struct text sku;
-    struct page page = page_of(query->limit);
-    enum store_result result =
-        list_begin(&list, txn, store->env.products, &no_prefix, query->after);
-    for (; result == STORE_OK && list_name(&list, &sku); result = lmdb_walk_next(&list.walk)) {
-        if (out->count > 0 && !page_has_room(&page)) {
-            out->next = out->rows[out->count - 1].sku;
-            break;
-        }
-        out->rows = arena_grow(arena, out->rows, out->count, &page.capacity, sizeof *out->rows);
-        if (out->rows == NULL) {
-            result = STORE_FAILED;
-            break;
-        }
-        struct product_view *row = &out->rows[out->count];
-        struct product_totals totals;
-        if (!record_get_totals(list.walk.key, list.walk.value, &totals))
-            result = STORE_DAMAGED;
-        else if (!arena_text(arena, sku, &row->sku))
-            result = STORE_FAILED;
-        if (result != STORE_OK)
-            break;
-        row->version = totals.version;
-        row->available = totals.available;
-        row->batches = totals.batches;
-        out->count++;
-        page_took(&page, sizeof *row + sku.len);
-    }
-    lmdb_walk_end(&list.walk);
-    return result == STORE_NOT_FOUND ? STORE_OK : result;
+    struct product_view *row = out;
+    struct product_totals totals;
+    if (!record_get_totals(walk->key, walk->value, &totals))
+        return STORE_DAMAGED;
+    if (!arena_text(listing->arena, sku, &row->sku))
+        return STORE_FAILED;
+    row->version = totals.version;
+    row->available = totals.available;
+    row->batches = totals.batches;
+    *bytes = sizeof *row + sku.len;
+    return STORE_OK;
 }
 
 static enum store_result products_(struct reader *reader, const struct list_products *query,
                                    struct arena *arena, struct product_page *out)
 {
     struct lmdb_store *store = store_of_reader(reader);
-    struct product_page page = {0};
-    MDB_txn *txn;
-    enum store_result result = begin_read(store, &txn);
+    struct listing listing = {.store = store, .arena = arena};
+    const struct key no_prefix = {.len = 0};
+    enum store_result result = begin_read(store, &listing.txn);
     if (result == STORE_OK)
-        result = read_products(store, txn, query, arena, &page);
+        result = read_listing(&listing, store->env.products, &no_prefix, query->after, query->limit,
+                              listed_product, sizeof *out->rows);
     end_read(store);
     if (result == STORE_OK)
-        *out = page;
+        *out = (struct product_page){listing.rows, listing.count, listing.next};
     return result;
 }
 
