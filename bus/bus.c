@@ -1,6 +1,7 @@
 #include "bus/bus.h"
 
 #include "bus/dispatch.h"
+#include "domain/crash_point.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -267,6 +268,7 @@ enum store_result bus_commit(struct bus *bus)
     } else {
         unit_rollback(h->parts.unit);
         h->published_count = 0;
+        CRASH_POINT(before_refusal);
         answer_failed_group(bus,
                             result == STORE_FULL ? OUTCOME_STORAGE_FULL : OUTCOME_STORAGE_FAILED);
     }
@@ -283,6 +285,7 @@ void bus_publish(struct bus *bus)
     for (size_t i = 0; i < h->published_count; i++) {
         const struct published *p = &h->published[i];
         h->parts.publisher->publish(h->parts.publisher, p->type, p->sku, p->body);
+        CRASH_POINT(between_events);
         if (p->awaited != NULL)
             dispatch_committed(h, p->awaited);
     }

@@ -1,6 +1,7 @@
 #include "node/node.h"
 
 #include "bus/bus.h"
+#include "domain/crash_point.h"
 #include "node/event_socket.h"
 #include "node/log_notifier.h"
 #include "node/router.h"
@@ -56,6 +57,7 @@ static bool open_sockets(struct node *node, const struct config *config, char *e
         return false;
     }
     node->router = router_new(node->context, config, &node->stats, node->logger, error);
+    CRASH_POINT(commands_bound);
     if (node->router != NULL)
         node->events = event_socket_new(node->context, config, error);
     if (node->events != NULL)
@@ -137,7 +139,9 @@ void node_destroy(struct node **node)
     router_destroy(&n->router);
     if (n->context != NULL)
         zmq_ctx_term(n->context);
+    CRASH_POINT(before_close);
     lmdb_store_close(&n->store);
+    CRASH_POINT(after_close);
     codec_destroy(&n->codec);
     if (n->signal_fd >= 0)
         close(n->signal_fd);
@@ -205,6 +209,7 @@ static void send_reply(struct node *node, size_t index, const struct reply *repl
         router_reply(node->router, index, body, node->now_ms);
     else
         node->stats.replies_dropped++; /* no memory; it is done all the same */
+    CRASH_POINT(between_replies);
 }
 
 /* False: the store broke. */
@@ -214,7 +219,9 @@ static bool serve_group(struct node *node)
     size_t from_router = router_has_full_peers(node->router) ? 0 : read_router(node);
     if (from_upstream + from_router == 0)
         return true;
+    CRASH_POINT(group_handled);
     enum store_result result = bus_commit(node->bus);
+    CRASH_POINT(before_replies);
     if (result == STORE_BROKEN)
         return false;
     if (result != STORE_OK)
@@ -226,7 +233,9 @@ static bool serve_group(struct node *node)
                          node->now_ms);
     for (size_t i = 0; i < from_router; i++)
         send_reply(node, i, bus_reply(node->bus, from_upstream + i));
+    CRASH_POINT(after_replies);
     bus_publish(node->bus);
+    CRASH_POINT(after_events);
     bus_end_group(node->bus);
     router_end_group(node->router);
     upstream_end_group(node->upstream);

@@ -1,5 +1,7 @@
 #include "store/lmdb_env.h"
 
+#include "domain/crash_point.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -39,8 +41,10 @@ static bool lock_directory(struct lmdb_env *env, char *error)
     env->lock_fd = openat(env->directory_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (env->lock_fd < 0)
         return fail(error, "cannot open %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
-    if (flock(env->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    if (flock(env->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+        CRASH_POINT(directory_locked);
         return true;
+    }
     if (errno == EWOULDBLOCK)
         return fail(error, "the data directory %s is in use by another node", env->directory);
     return fail(error, "cannot lock %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
@@ -83,8 +87,10 @@ static bool open_tables(struct lmdb_env *env, char *error)
     int rc = mdb_txn_begin(env->env, NULL, 0, &txn);
     for (size_t i = 0; rc == 0 && i < sizeof tables / sizeof *tables; i++)
         rc = mdb_dbi_open(txn, tables[i].name, tables[i].flags | MDB_CREATE, handles[i]);
+    CRASH_POINT(before_tables);
     if (rc == 0)
         rc = mdb_txn_commit(txn);
+    CRASH_POINT(after_tables);
     if (rc != 0)
         return fail(error, "cannot open the tables of the store %s: %s", env->directory,
                     mdb_strerror(rc));
@@ -144,6 +150,7 @@ static bool mark_as_made(const struct lmdb_env *env, char *error)
 {
     if (was_made(env))
         return true;
+    CRASH_POINT(before_mark);
     if (pwrite(env->lock_fd, "1", 1, 0) == 1 && fsync(env->lock_fd) == 0)
         return true;
     return fail(error, "cannot write %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
@@ -208,6 +215,7 @@ static bool has_no_room(const struct lmdb_env *env)
             break;
         no_room = written < (ssize_t)sizeof zeros;
     }
+    CRASH_POINT(probing_for_room);
     if (fd >= 0)
         close(fd);
     unlinkat(env->directory_fd, PROBE_FILE, 0);
@@ -233,6 +241,7 @@ enum store_result lmdb_write_result(const struct lmdb_env *env, int rc)
 enum store_result lmdb_commit_failed(const struct lmdb_env *env, int rc)
 {
     MDB_txn *txn;
+    CRASH_POINT(commit_failed);
     if (mdb_txn_begin(env->env, NULL, 0, &txn) == MDB_PANIC)
         return STORE_BROKEN;
     mdb_txn_abort(txn);

@@ -1,6 +1,7 @@
 /* Rule 10: the reply to a request with an id is stored with the change that it reports. */
 #include "store/lmdb_inside.h"
 
+#include "domain/crash_point.h"
 #include "store/hash.h"
 
 #include <stdlib.h>
@@ -112,6 +113,7 @@ enum store_result lmdb_remembered_put(struct unit_of_work *unit, const struct re
         return STORE_FAILED;
     remembered_index_add(store->index, hash, number);
     store->meta.ids_next++;
+    CRASH_POINT(reply_remembered);
     return STORE_OK;
 }
 

@@ -1,6 +1,8 @@
 /* The unit of work: one write transaction of LMDB. */
 #include "store/lmdb_inside.h"
 
+#include "domain/crash_point.h"
+
 static enum store_result unit_begin_(struct unit_of_work *unit, uint64_t now_ms)
 {
     struct lmdb_store *store = store_of_unit(unit);
@@ -250,6 +252,7 @@ static enum store_result append(struct unit_of_work *unit, struct product *produ
         event->older_seq = product_batch(product, ref)->newest;
 
     enum store_result result = lmdb_log_append(store, event, body);
+    CRASH_POINT(event_logged);
     if (result == STORE_OK)
         result = lmdb_write_result(&store->env, write_tables(store, event));
     if (result != STORE_OK)
@@ -305,6 +308,7 @@ static enum store_result write_meta(struct lmdb_store *store)
 static enum store_result commit(struct unit_of_work *unit)
 {
     struct lmdb_store *store = store_of_unit(unit);
+    CRASH_POINT(before_flush);
     enum store_result result = lmdb_products_flush(store);
     if (result == STORE_OK)
         result = lmdb_remembered_evict(store);
@@ -313,7 +317,9 @@ static enum store_result commit(struct unit_of_work *unit)
         result = write_meta(store);
     if (result != STORE_OK)
         return result;
+    CRASH_POINT(before_commit);
     int rc = mdb_txn_commit(store->txn);
+    CRASH_POINT(after_commit);
     store->txn = NULL;
     if (rc != 0)
         return lmdb_commit_failed(&store->env, rc);
@@ -332,6 +338,7 @@ static void rollback(struct unit_of_work *unit)
     store->largest_line_known = false;
     lmdb_remembered_settle(store, false);
     product_cache_clear(store->cache); /* its products may hold what did not happen */
+    CRASH_POINT(rolled_back);
 }
 
 const struct unit_of_work_ops lmdb_unit_ops = {
