@@ -15,6 +15,7 @@ enum option_id {
     OPTION_CONFIG = SETTING_COUNT,
     OPTION_CHECK,
     OPTION_PRINT,
+    OPTION_VERIFY,
     OPTION_VERSION,
     OPTION_HELP,
     OPTION_COUNT
@@ -30,6 +31,7 @@ static const struct {
     {OPTION_CONFIG, "config", "FILE", "ZPL file to read; flags win over it"},
     {OPTION_CHECK, "check-config", NULL, "Checks the configuration and exits"},
     {OPTION_PRINT, "print-config", NULL, "Prints the configuration in effect as ZPL and exits"},
+    {OPTION_VERIFY, "verify", NULL, "Looks whether the store is whole, changes nothing, and exits"},
     {OPTION_VERSION, "version", NULL, "Prints the version and exits"},
     {OPTION_HELP, "help", NULL, "Prints this and exits"},
 };
@@ -291,8 +293,8 @@ static void print_help(FILE *out)
         fprintf(out, "\n");
     }
     fprintf(out, "\nMore settings can stand in a file: see --print-config.\n"
-                 "Exit status: 0 done or stopped, 1 it cannot start, 2 bad arguments or "
-                 "configuration.\n");
+                 "Exit status: 0 done or stopped, 1 it cannot start or the store is not whole, "
+                 "2 bad\narguments or configuration.\n");
 }
 
 static void draft_init(struct draft *draft, const char *file, FILE *err)
@@ -336,7 +338,7 @@ enum config_verdict config_from_arguments(int argc, char **argv, struct config *
         return CONFIG_WRONG;
     if (!answer(&line, &draft.config, out)) {
         *config = draft.config;
-        return CONFIG_RUN;
+        return line.is_asked_for[OPTION_VERIFY] ? CONFIG_VERIFY : CONFIG_RUN;
     }
     if (fflush(out) != 0) {
         fail(err, "cannot write to the standard output");

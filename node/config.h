@@ -33,15 +33,17 @@ struct config {
     enum log_level log_level;
 };
 
-/* What main does next. All but CONFIG_RUN are exit statuses. */
+/* What main does next. Those that are not negative are exit statuses. */
 enum config_verdict {
-    CONFIG_RUN = -1, /* *config is complete and valid */
-    CONFIG_DONE = 0, /* what was asked for is on `out`: help, version, the configuration */
-    CONFIG_WRONG = 2 /* one line on `err` says what is wrong and where */
+    CONFIG_VERIFY = -2, /* as CONFIG_RUN, but look at the store and end */
+    CONFIG_RUN = -1,    /* *config is complete and valid */
+    CONFIG_DONE = 0,    /* what was asked for is on `out`: help, version, the configuration */
+    CONFIG_WRONG = 2    /* one line on `err` says what is wrong and where */
 };
 
 /* Reads the command line and the file that it names. Requires: argv[argc] is NULL. Fills *config
- * only with CONFIG_RUN. getopt_long reorders argv and keeps state: one thread at a time. */
+ * only with CONFIG_RUN and CONFIG_VERIFY. getopt_long reorders argv and keeps state: one thread at
+ * a time. */
 enum config_verdict config_from_arguments(int argc, char **argv, struct config *config, FILE *out,
                                           FILE *err);
 

@@ -1,12 +1,13 @@
 /* allocd: the program. */
 #include "node/node.h"
+#include "store/lmdb_verify.h"
 
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EXIT_CANNOT_START = 1, EXIT_STORE_BROKE = 1 };
+enum { EXIT_CANNOT_START = 1, EXIT_STORE_BROKE = 1, EXIT_NOT_WHOLE = 1 };
 
 /* As many connections as the machine allows. */
 static void raise_descriptor_limit(void)
@@ -38,10 +39,18 @@ static int serve(const struct config *config, struct node_log *log)
     return EXIT_SUCCESS;
 }
 
+static int verify(const struct config *config)
+{
+    bool is_whole = lmdb_verify(config->directory, (size_t)config->map_size_gib << 30, stdout);
+    return is_whole && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_NOT_WHOLE;
+}
+
 int main(int argc, char **argv)
 {
     static struct config config;
     enum config_verdict verdict = config_from_arguments(argc, argv, &config, stdout, stderr);
+    if (verdict == CONFIG_VERIFY)
+        return verify(&config);
     if (verdict != CONFIG_RUN)
         return (int)verdict;
     umask(0077);

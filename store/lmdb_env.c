@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DATA_FILE "data.mdb"
-#define LOCK_FILE "node.lock"
+#define DATA_FILE LMDB_ENV_DATA_FILE
+#define LOCK_FILE LMDB_ENV_LOCK_FILE
 #define PROBE_FILE "probe.tmp"
 #define PROBE_BYTES ((size_t)16 * 1024 * 1024) /* more than a group leaves unwritten */
 #define PROBE_STEP_BYTES ((size_t)64 * 1024)
@@ -50,8 +50,7 @@ static bool lock_directory(struct lmdb_env *env, char *error)
     return fail(error, "cannot lock %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
 }
 
-/* LMDB maps the file and dies of SIGBUS where it is shorter than its own page numbers say. */
-static bool check_length(struct lmdb_env *env, char *error)
+bool lmdb_env_check_length(const struct lmdb_env *env, char error[LMDB_ERROR_BYTES])
 {
     MDB_envinfo info;
     MDB_stat stat_;
@@ -120,7 +119,7 @@ static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char *
 {
     int rc = mdb_env_create(&env->env);
     if (rc == 0)
-        rc = mdb_env_set_maxdbs(env->env, 16);
+        rc = mdb_env_set_maxdbs(env->env, LMDB_ENV_TABLES_MAX);
     if (rc == 0)
         rc = mdb_env_set_mapsize(env->env, map_size_bytes);
     if (rc == 0)
@@ -139,7 +138,13 @@ static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char *
     return true;
 }
 
-/* The lock file has a byte from when the store was first made whole. */
+int64_t lmdb_env_new_bytes(void)
+{
+    const int64_t most = 32768; /* LMDB's largest page */
+    int64_t page = sysconf(_SC_PAGESIZE);
+    return 2 * (page < most ? page : most);
+}
+
 static bool was_made(const struct lmdb_env *env)
 {
     struct stat file;
@@ -171,7 +176,7 @@ bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_
 {
     *out = (struct lmdb_env){.directory = directory, .directory_fd = -1, .lock_fd = -1};
     if (lock_directory(out, error) && check_not_emptied(out, error) &&
-        open_environment(out, map_size_bytes, error) && check_length(out, error) &&
+        open_environment(out, map_size_bytes, error) && lmdb_env_check_length(out, error) &&
         open_tables(out, error) && sync_directories(out, error) && mark_as_made(out, error))
         return true;
     lmdb_env_close(out);

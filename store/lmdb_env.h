@@ -21,6 +21,14 @@
     TABLE(waiting, 0, "sku, seq -> a line that waits for stock")                                   \
     TABLE(remembered, MDB_INTEGERKEY, "number -> a reply remembered by its id")
 
+#define LMDB_COUNT_ONE(name, flags, what) +1
+enum { LMDB_ENV_TABLES = 0 LMDB_TABLES(LMDB_COUNT_ONE), LMDB_ENV_TABLES_MAX = 16 };
+
+#define LMDB_META_KEY "meta" /* of the one record of the table of that name */
+
+#define LMDB_ENV_DATA_FILE "data.mdb"
+#define LMDB_ENV_LOCK_FILE "node.lock" /* has a byte from when the store was first made whole */
+
 struct lmdb_env {
     MDB_env *env;
     int directory_fd;
@@ -39,6 +47,13 @@ struct lmdb_env {
 bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
                    char error[LMDB_ERROR_BYTES]);
 void lmdb_env_close(struct lmdb_env *env);
+
+/* The bytes of a data file that has no more than LMDB's two first pages: nothing is stored. */
+int64_t lmdb_env_new_bytes(void);
+
+/* LMDB maps the file and dies of SIGBUS where it is shorter than its own page numbers say. False:
+ * it is; `error` says so. */
+bool lmdb_env_check_length(const struct lmdb_env *env, char error[LMDB_ERROR_BYTES]);
 
 /* What an error of a read means for the caller. */
 enum store_result lmdb_read_result(int rc);

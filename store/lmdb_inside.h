@@ -8,8 +8,6 @@
 #include "store/product_cache.h"
 #include "store/remembered_index.h"
 
-#define META_KEY "meta"
-
 /* An entry of the index that was added or is to be removed with this unit. */
 struct index_change {
     uint64_t hash;

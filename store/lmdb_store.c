@@ -14,8 +14,9 @@ _Static_assert(LMDB_STORE_IDS_MAX + 2 * INDEX_SLACK <= REMEMBERED_INDEX_MAX,
 static enum store_result read_meta(struct lmdb_store *store)
 {
     struct text value;
-    enum store_result result = lmdb_get(store->txn, store->env.meta, text_of(META_KEY), &value);
-    if (result == STORE_OK && !record_get_meta(text_of(META_KEY), value, &store->meta))
+    enum store_result result =
+        lmdb_get(store->txn, store->env.meta, text_of(LMDB_META_KEY), &value);
+    if (result == STORE_OK && !record_get_meta(text_of(LMDB_META_KEY), value, &store->meta))
         result = STORE_DAMAGED;
     if (result == STORE_NOT_FOUND) { /* new, unless there is something in it */
         MDB_stat events;

@@ -299,7 +299,7 @@ static uint64_t last_seq(const struct unit_of_work *unit)
 
 static enum store_result write_meta(struct lmdb_store *store)
 {
-    struct text key = text_of(META_KEY);
+    struct text key = text_of(LMDB_META_KEY);
     struct record record;
     record_put_meta(&record, key, &store->meta);
     return lmdb_write_result(&store->env, lmdb_put(store->txn, store->env.meta, key, &record));

@@ -4,6 +4,7 @@
  *
  * RANDOM_SEEDS (200) seeds from RANDOM_FIRST_SEED (1) on, of RANDOM_COMMANDS (300) requests. */
 #include "store/lmdb_store.h"
+#include "store/lmdb_verify.h"
 #include "store/memory_store.h"
 #include "tests/support/random_history.h"
 #include "tests/support/session.h"
@@ -19,6 +20,7 @@
 #include <cmocka.h>
 
 #define GROUP_SIZE_MAX 24u
+#define MAP_BYTES ((size_t)1 << 30)
 
 static uint64_t number_from_environment(const char *name, uint64_t otherwise)
 {
@@ -45,11 +47,26 @@ static void open_memory(struct under_test *store)
     store->reader = memory_store_reader(store->memory);
 }
 
+/* Closes the store and has it verified: what it keeps is what the log says. */
+static void close_lmdb(struct under_test *store)
+{
+    char *report = NULL;
+    size_t len = 0;
+    lmdb_store_close(&store->lmdb);
+    FILE *out = open_memstream(&report, &len);
+    assert_non_null(out);
+    bool is_whole = lmdb_verify(store->directory, MAP_BYTES, out);
+    assert_int_equal(fclose(out), 0);
+    if (!is_whole)
+        fail_msg("%s", report);
+    free(report);
+}
+
 static void open_lmdb(struct under_test *store)
 {
     char error[LMDB_STORE_ERROR_BYTES];
     const struct lmdb_store_options options = {.directory = store->directory,
-                                               .map_size_bytes = (size_t)1 << 30,
+                                               .map_size_bytes = MAP_BYTES,
                                                .cache_bytes = store->cache_bytes,
                                                .ids_kept = 100000};
     store->lmdb = lmdb_store_open(&options, error);
@@ -82,7 +99,7 @@ static void close_store(struct under_test *store)
     memory_store_destroy(&store->memory);
     if (store->lmdb == NULL)
         return;
-    lmdb_store_close(&store->lmdb);
+    close_lmdb(store);
     assert_int_equal(nftw(store->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
@@ -91,7 +108,7 @@ static void restart(struct session *session, struct under_test *store)
 {
     session_stop(session);
     if (store->lmdb != NULL) {
-        lmdb_store_close(&store->lmdb);
+        close_lmdb(store);
         open_lmdb(store);
     }
     session_restart(session, store->unit, store->reader);

@@ -1,0 +1,225 @@
+#include "store/lmdb_verify.h"
+
+#include "store/verify_inside.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What stands in the directory. */
+enum files { FILES_WRONG, FILES_NOTHING_STORED, FILES_STORE };
+
+struct directory {
+    const char *path;
+    int fd;
+    int lock_fd; /* -1: there is no lock file */
+};
+
+/* ---- the directory, as it is ---- */
+
+static enum files say(FILE *out, const char *path, const char *what)
+{
+    fprintf(out, "files: %s %s\n", path, what);
+    return FILES_WRONG;
+}
+
+static bool is_empty(const struct directory *d)
+{
+    int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
+    size_t entries = 0;
+    while (directory != NULL && readdir(directory) != NULL)
+        entries++;
+    if (directory != NULL)
+        closedir(directory);
+    return entries <= 2; /* "." and ".." */
+}
+
+/* Takes the lock of a node, if it has a file to be taken on. */
+static enum files lock(struct directory *d, FILE *out)
+{
+    d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->fd < 0)
+        return say(out, d->path, errno == ENOENT ? "is not there" : strerror(errno));
+    d->lock_fd = openat(d->fd, LMDB_ENV_LOCK_FILE, O_RDONLY | O_CLOEXEC);
+    if (d->lock_fd < 0)
+        return errno == ENOENT ? FILES_STORE : say(out, d->path, "cannot be locked");
+    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return FILES_STORE;
+    return say(out, d->path,
+               errno == EWOULDBLOCK ? "is in use by a node: stop it first" : strerror(errno));
+}
+
+/* A file that does not exist has no bytes. */
+static bool size_at(const struct directory *d, const char *name, off_t *out)
+{
+    struct stat file;
+    if (fstatat(d->fd, name, &file, 0) == 0)
+        *out = file.st_size;
+    else if (errno == ENOENT)
+        *out = 0;
+    else
+        return false;
+    return true;
+}
+
+static enum files look(struct directory *d, FILE *out)
+{
+    off_t data;
+    off_t marker;
+    enum files found = lock(d, out);
+    if (found != FILES_STORE)
+        return found;
+    if (!size_at(d, LMDB_ENV_DATA_FILE, &data) || !size_at(d, LMDB_ENV_LOCK_FILE, &marker))
+        return say(out, d->path, strerror(errno));
+    if (marker == 0 && data <= lmdb_env_new_bytes())
+        return d->lock_fd >= 0 || data > 0 || is_empty(d)
+                   ? FILES_NOTHING_STORED
+                   : say(out, d->path, "is not the directory of a store");
+    if (data == 0)
+        return say(out, d->path, "had a store, and " LMDB_ENV_DATA_FILE " is empty or gone");
+    return FILES_STORE;
+}
+
+static void leave(struct directory *d)
+{
+    if (d->lock_fd >= 0)
+        close(d->lock_fd);
+    if (d->fd >= 0)
+        close(d->fd);
+}
+
+/* ---- the environment, for reading ---- */
+
+static bool fail(struct verify *v, int rc)
+{
+    verify_finding(v, "it cannot be opened: %s", mdb_strerror(rc));
+    return false;
+}
+
+static bool open_environment(struct verify *v, const char *path, size_t map_size_bytes)
+{
+    char error[LMDB_ERROR_BYTES];
+    int rc = mdb_env_create(&v->env.env);
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(v->env.env, LMDB_ENV_TABLES_MAX);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(v->env.env, map_size_bytes);
+    if (rc == 0)
+        rc = mdb_env_open(v->env.env, path, MDB_RDONLY | MDB_NOLOCK, 0600);
+    if (rc != 0)
+        return fail(v, rc);
+    v->env.directory = path;
+    if (!lmdb_env_check_length(&v->env, error)) {
+        verify_finding(v, "%s", error);
+        return false;
+    }
+    rc = mdb_txn_begin(v->env.env, NULL, MDB_RDONLY, &v->txn);
+    return rc == 0 || fail(v, rc);
+}
+
+/* *made: how many tables there are. A first start makes all or none. */
+static bool open_tables(struct verify *v, size_t *made)
+{
+    int rc = 0;
+    *made = 0;
+#define TABLE(name, flags, what)                                                                   \
+    if (rc == 0) {                                                                                 \
+        rc = mdb_dbi_open(v->txn, #name, flags, &v->env.name);                                     \
+        *made += rc == 0;                                                                          \
+        rc = rc == MDB_NOTFOUND ? 0 : rc;                                                          \
+    }
+    LMDB_TABLES(TABLE)
+#undef TABLE
+    if (rc == 0 && (*made == 0 || *made == LMDB_ENV_TABLES))
+        return true;
+    verify_finding(v, "%zu of its %zu tables can be opened", *made, (size_t)LMDB_ENV_TABLES);
+    return false;
+}
+
+static bool read_counters(struct verify *v)
+{
+    struct text key = text_of(LMDB_META_KEY);
+    struct text value;
+    enum store_result result = lmdb_get(v->txn, v->env.meta, key, &value);
+    if (result == STORE_NOT_FOUND) /* no event yet; if there is one, it contradicts them */
+        return true;
+    if (result == STORE_OK && record_get_meta(key, value, &v->meta))
+        return true;
+    verify_finding(v, "the counters are damaged");
+    return false;
+}
+
+/* ---- all of it ---- */
+
+static void verify_contents(struct verify *v)
+{
+    bool has_counters = read_counters(v);
+    verify_end(v, "%d", (int)LMDB_ENV_TABLES);
+    if (!has_counters)
+        return;
+    verify_replies_begin(v);
+    verify_log(v);
+    verify_replies_end(v);
+    verify_tables(v);
+}
+
+static void release(struct verify *v)
+{
+    while (v->displaced != NULL) {
+        struct seen_line *line = v->displaced;
+        v->displaced = line->older;
+        free(line);
+    }
+    verify_table_release(&v->products);
+    verify_table_release(&v->batches);
+    verify_table_release(&v->lines);
+    if (v->txn != NULL)
+        mdb_txn_abort(v->txn);
+    if (v->env.env != NULL)
+        mdb_env_close(v->env.env);
+    codec_destroy(&v->codec);
+}
+
+static void verify_store(struct verify *v, const char *path, size_t map_size_bytes)
+{
+    struct verify_check tables = {"tables", 0};
+    size_t made = 0;
+    verify_turn_to(v, &tables);
+    v->codec = codec_new();
+    if (v->codec == NULL)
+        v->no_memory = true;
+    else if (open_environment(v, path, map_size_bytes) && open_tables(v, &made) && made > 0)
+        verify_contents(v);
+    else
+        verify_end(v, "%zu", made);
+    release(v);
+    if (v->no_memory) {
+        v->findings++;
+        fprintf(v->out, "memory: there was not enough to look at everything\n");
+    }
+}
+
+bool lmdb_verify(const char *directory, size_t map_size_bytes, FILE *out)
+{
+    struct directory d = {directory, -1, -1};
+    struct verify v = {.out = out, .log_check = {"events", 0}, .reply_check = {"replies", 0}};
+    enum files found = look(&d, out);
+    if (found == FILES_STORE)
+        verify_store(&v, directory, map_size_bytes);
+    leave(&d);
+    if (found == FILES_WRONG)
+        return false;
+    if (found == FILES_NOTHING_STORED)
+        fprintf(out, "files: nothing is stored yet: ok\n");
+    if (v.findings == 0)
+        fprintf(out, "the store %s is whole\n", directory);
+    else
+        fprintf(out, "the store %s is damaged: %" PRIu64 " finding%s\n", directory, v.findings,
+                v.findings == 1 ? "" : "s");
+    return v.findings == 0;
+}
