@@ -50,6 +50,11 @@ def program(variable, name):
     return str(path)
 
 
+def faulty_program():
+    """The node with crash points and faults at its calls; the build makes it beside the tests."""
+    return program("ALLOCD_FAULTY", "tests/allocd-faulty")
+
+
 def wait_until(is_so, what, deadline=DEADLINE):
     """Waits for a state that somebody else brings about, and gives what `is_so` returned."""
     end = time.monotonic() + deadline
@@ -91,16 +96,26 @@ class Node:
     def __exit__(self, *_):
         self.close()
 
-    def start(self, same_ports=False):
+    def start(self, same_ports=False, faults=None):
         """Starts it, again on the same directory if it ran before, and waits until it serves."""
+        self.launch(same_ports, faults)
+        return self.wait_ready()
+
+    def launch(self, same_ports=False, faults=None):
+        """Starts it and waits for nothing. `faults`, environment variables: it is allocd-faulty
+        that is started, and these say what is to go wrong in it."""
         commands, events = (self.commands, self.events) if same_ports else self.wanted
+        binary = program("ALLOCD", "allocd") if faults is None else faulty_program()
         self.starts += 1
         self.log = self.home / f"stderr.{self.starts}"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [program("ALLOCD", "allocd"), "--data", str(self.data), "--commands", commands,
-                 "--events", events, *self.arguments],
-                cwd=self.home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+                [binary, "--data", str(self.data), "--commands", commands, "--events", events,
+                 *self.arguments],
+                cwd=self.home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                env={**os.environ, **(faults or {})})
+
+    def wait_ready(self):
         ready = wait_until(self._ready, "the node is ready")
         self.commands, self.events = ready.groups()
         return self
@@ -133,7 +148,13 @@ class Node:
 
     def kill9(self):
         self.process.kill()
-        self.wait()
+        self.wait_killed()
+
+    def wait_killed(self):
+        """Waits for its death by SIGKILL, and insists that nothing else ended it."""
+        status = self.wait()
+        if status != -signal.SIGKILL:
+            raise AssertionError(f"exit {status}, no SIGKILL: {self.stderr()[-3000:]}")
         self.check_log()
 
     def check_log(self):
@@ -356,6 +377,13 @@ class Subscriber:
             topic, body = self.recv()
             if topic == b"Welcome/":
                 self.welcome = unpack(body)["seq"]
+
+    def drain(self):
+        """All that has come by now: topics and bodies of every kind."""
+        messages = []
+        while self.socket.poll(0):
+            messages.append(tuple(self.socket.recv_multipart()))
+        return messages
 
     def next_event(self, deadline=DEADLINE):
         """The next stored event: topic and body."""

@@ -6,12 +6,13 @@ ETAS = [None, None, None, "2030-01-01", "2030-01-02", "2030-02-01", "2031-01-01"
 
 
 class History:
-    """Makes one request after the other; each has an id of its own, save those that repeat one."""
+    """Makes one request after the other; each has an id of its own, save those that repeat one,
+    and a share of `anonymous` ones that have none."""
 
-    def __init__(self, seed, skus=24, orders=2000, refs=400):
+    def __init__(self, seed, skus=24, orders=2000, refs=400, anonymous=0.0):
         self.random = random.Random(seed)
         self.skus = [f"SKU/{number}" for number in range(skus)]
-        self.orders, self.refs = orders, refs
+        self.orders, self.refs, self.anonymous = orders, refs, anonymous
         self.sent = []
         self.count = 0
 
@@ -27,6 +28,8 @@ class History:
             return request
         if chance < 0.05:
             request["qty"] = self.random.choice([-1, True, "1", 1.0, 1_000_000_001, None])
+        if self.anonymous and self.random.random() < self.anonymous:
+            return request
         request["id"] = f"c{self.count}"
         if chance >= 0.05:
             self.sent.append(dict(request))
