@@ -116,9 +116,9 @@ class Journal:
         self.known = max(self.known, reply["seq"])
 
     def take_unknown(self):
-        """The requests with ids that were not answered, or refused by the store, each once. They
-        are the caller's now, to be sent again."""
-        unknown = {(entry.ident, entry.what): entry.request for entry in self.open
+        """Entries of the requests with ids that were not answered, or refused by the store, each
+        request once. They are the caller's now, to be sent again or put back."""
+        unknown = {(entry.ident, entry.what): entry for entry in self.open
                    if entry.is_open and entry.ident is not None}
         self.open = [entry for entry in self.open if entry.ident is None and entry.is_open]
         return list(unknown.values())
@@ -174,7 +174,7 @@ class Oracle:
         """Sends twice what has an id and no reply, then `others`, old requests with ids. What they
         are answered must be stable; that it is right `check` will see."""
         head = self.journal.known = client.head()
-        requests = self.journal.take_unknown()
+        requests = [entry.request for entry in self.journal.take_unknown()]
         firsts, seconds = self.send(client, requests), self.send(client, requests)
         for first, second in zip(firsts, seconds):
             self.tally(first, head)
@@ -240,8 +240,8 @@ class Oracle:
                 insist(seq <= len(self.bodies), "O7", "seen, and not in the log:", body)
                 if topic in (b"Heartbeat/", b"Welcome/"):
                     continue
-                insist(seq > last and (last < welcome or seq == last + 1), "O7", "seq", seq,
-                       "was seen after", last)
+                insist(last < seq <= max(last, welcome) + 1, "O7", "seq", seq, "was seen after",
+                       last)
                 insist((topic, body) == (self.topics[seq - 1], self.bodies[seq - 1]), "O7",
                        "seen otherwise than it is in the log:", topic, body)
                 last = seq
