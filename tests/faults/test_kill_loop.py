@@ -19,10 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from allocd import Client, Node, let_pass
-from crowd import Crowd
-from history import History
-from oracle import Journal, Oracle
+from allocd import let_pass
+from crowd import Besieged, Crowd
 
 CYCLES = int(os.environ.get("KILL_CYCLES", "20"))
 SEED = int(os.environ.get("KILL_SEED", "0")) or random.randrange(1, 2**31)
@@ -31,21 +29,12 @@ CYCLES_THAT_SHOW_ALL = 100
 WINDOWS = [1, 10, 100, 400]
 KILL_DELAY = (0.001, 0.3)  # seconds
 START_UP = 0.06
-OLD_ONES = 20
 
 
-class Store:
-    """A node on a directory of its own, with its journal and oracle."""
-
+class Store(Besieged):
     def __init__(self, chance):
-        self.random = chance
-        self.node, self.journal = Node(), Journal()
-        self.oracle = Oracle(self.journal)
-        self.history = History(chance.random(), skus=8, orders=400, refs=60, anonymous=0.1)
+        super().__init__(chance)
         self.figures = Counter()
-
-    def next_request(self):
-        return self.history.next_request(self.oracle.model)
 
     def start(self):
         """Starts the node, after a few starts that a kill cuts short at times."""
@@ -70,16 +59,12 @@ class Store:
         crowd.close(self.oracle)
         self.figures["kills"] += 1
 
-    def judge(self):
+    def settle_all(self):
         self.start()
-        with Client(self.node) as client:
-            ids = list(self.oracle.model.replies)
-            some = self.random.sample(ids, min(len(ids), OLD_ONES))
-            known = self.oracle.figures["unanswered, had happened"]
-            self.oracle.settle(client, [self.journal.ids[ident][0].request for ident in some])
-            self.oracle.check(client)
-            self.figures["kills between commit and reply"] += (
-                self.oracle.figures["unanswered, had happened"] > known)
+        known = self.oracle.figures["unanswered, had happened"]
+        self.judge()
+        self.figures["kills between commit and reply"] += (
+            self.oracle.figures["unanswered, had happened"] > known)
         if self.random.random() < 0.5:
             self.node.stop()
         else:
@@ -92,10 +77,10 @@ class Store:
         if self.random.random() < 0.2:
             self.oracle.verify(self.node)
         if self.random.random() < 0.6:
-            self.judge()
+            self.settle_all()
 
     def end(self):
-        self.judge()
+        self.settle_all()
         self.oracle.verify(self.node)
         self.node.close()
 

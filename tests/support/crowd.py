@@ -1,11 +1,13 @@
 """Several clients and a subscriber that keep a node busy, and write it all down in a journal."""
 
-from collections import deque
 import time
+from collections import deque
 
 import zmq
 
-from allocd import DEADLINE, Client, Subscriber, check_reply, unpack
+from allocd import DEADLINE, Client, Node, Subscriber, check_reply, unpack
+from history import History
+from oracle import Journal, Oracle
 
 QUIET_MS = 20    # what a dead node sent is here by then, or counts as lost
 READ_AT_ONCE = 200
@@ -80,3 +82,26 @@ class Crowd:
         for member in self.members:
             self.journal.open += member.again
             member.client.close()
+
+
+class Besieged:
+    """A node on a directory of its own, with its journal and its oracle, over many starts."""
+
+    old_ones = 20  # ids that each judgement sends again
+
+    def __init__(self, chance):
+        self.random = chance
+        self.node, self.journal = Node(), Journal()
+        self.oracle = Oracle(self.journal)
+        self.history = History(chance.random(), skus=8, orders=400, refs=60, anonymous=0.1)
+
+    def next_request(self):
+        return self.history.next_request(self.oracle.model)
+
+    def judge(self):
+        """Has the oracle look at the node, which serves nobody else."""
+        with Client(self.node) as client:
+            ids = list(self.oracle.model.replies)
+            some = self.random.sample(ids, min(len(ids), self.old_ones))
+            self.oracle.settle(client, [self.journal.ids[ident][0].request for ident in some])
+            self.oracle.check(client)

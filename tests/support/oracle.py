@@ -174,10 +174,13 @@ class Oracle:
         """Sends twice what has an id and no reply, then `others`, old requests with ids. What they
         are answered must be stable; that it is right `check` will see."""
         head = self.journal.known = client.head()
-        requests = [entry.request for entry in self.journal.take_unknown()]
+        unknown = self.journal.take_unknown()
+        requests = [entry.request for entry in unknown]
+        heard_of = [any(not other.is_open for other in self.journal.ids[entry.ident])
+                    for entry in unknown]
         firsts, seconds = self.send(client, requests), self.send(client, requests)
-        for first, second in zip(firsts, seconds):
-            self.tally(first, head)
+        for first, second, is_known in zip(firsts, seconds, heard_of):
+            self.tally(first, head, is_known)
             insist(first.is_open or stable(first.reply) == stable(second.reply), "O3",
                    "the same request again has another reply:", first, "then", second.reply)
         self.send(client, others)
@@ -188,12 +191,12 @@ class Oracle:
             self.journal.answered(entry, reply)
         return entries
 
-    def tally(self, entry, head):
+    def tally(self, entry, head, is_known):
         """Counts what had become of a request without a reply; `head` is the newest event that
-        was there before it was sent again."""
+        was there before it was sent again, `is_known`: its id was answered elsewhere."""
         if entry.is_open:
             self.figures["still open"] += 1
-        elif "duplicate" in entry.reply or not entry.reply["ok"]:
+        elif is_known or "duplicate" in entry.reply or not entry.reply["ok"]:
             self.figures["settled without change"] += 1
         elif entry.reply["seq"] <= head:
             self.figures["unanswered, had happened"] += 1
