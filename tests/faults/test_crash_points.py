@@ -25,7 +25,7 @@ TIMES = int(os.environ.get("CRASH_POINT_TIMES", "2"))
 SEED = int(os.environ.get("CRASH_POINT_SEED", "0")) or random.randrange(1, 2**31)
 MANY = [1, 10, 100, 400]
 COMMANDS_BEFORE = 300
-PASSES_MAX = 60
+PASSES_MAX = {"lone": 60, "group": 12, "each": 400}
 REFUSALS_MAX = 4
 ROOM_MAX = 100_000
 
@@ -35,6 +35,8 @@ BEFORE_COMMIT = {"event_logged", "before_line_moves", "reply_remembered", "group
                  "before_flush", "before_commit"}
 AFTER_COMMIT = {"after_commit", "before_replies", "between_replies", "after_replies",
                 "between_events", "after_events"}
+IN_EACH_COMMAND = {"event_logged", "before_line_moves", "reply_remembered", "between_replies",
+                   "between_events"}
 BEFORE_REPLIES = {"after_commit", "before_replies"}
 FULL_DISK = {"commit_failed", "probing_for_room", "rolled_back", "before_refusal"}
 SHUTDOWN = {"before_close", "after_close"}
@@ -110,8 +112,9 @@ class CrashPoint(unittest.TestCase):
                 with self.subTest(point=point, turn=turn):
                     die(point, MANY if turn % 2 else [1])
 
-    def die_at(self, point, windows, passes_max):
-        self.store.node.start(faults=self.crash(point, passes_max))
+    def die_at(self, point, windows):
+        passes = "lone" if windows != MANY else "each" if point in IN_EACH_COMMAND else "group"
+        self.store.node.start(faults=self.crash(point, PASSES_MAX[passes]))
         self.besiege(windows)
         self.expect_death(point)
         self.store.oracle.verify(self.store.node)
@@ -131,7 +134,7 @@ class Each(CrashPoint):
     def test_before_the_commit(self):
         """What was not answered did not happen."""
         def die(point, windows):
-            became = self.die_at(point, windows, PASSES_MAX)
+            became = self.die_at(point, windows)
             if windows != MANY:
                 self.assertEqual((became[HAPPENED], became[NOT_HAPPENED]), (0, 1), became)
         self.fill_store()
@@ -141,7 +144,7 @@ class Each(CrashPoint):
         """It happened, and the remembered reply tells of it. Once the reply is sent, the request
         that is not answered may be the next one."""
         def die(point, windows):
-            became = self.die_at(point, windows, PASSES_MAX)
+            became = self.die_at(point, windows)
             if windows != MANY and point in BEFORE_REPLIES:
                 self.assertEqual((became[HAPPENED], became[NOT_HAPPENED]), (1, 0), became)
         self.fill_store()
