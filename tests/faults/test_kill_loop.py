@@ -93,9 +93,13 @@ class KillLoop(unittest.TestCase):
         for first in range(0, CYCLES, CYCLES_OF_A_DIRECTORY):
             store = Store(chance)
             self.addCleanup(store.node.close)
-            for _ in range(min(CYCLES_OF_A_DIRECTORY, CYCLES - first)):
-                store.cycle()
-            store.end()
+            try:
+                for _ in range(min(CYCLES_OF_A_DIRECTORY, CYCLES - first)):
+                    store.cycle()
+                store.end()
+            except AssertionError:
+                print(f"the store is kept in {store.keep()}", file=sys.stderr)
+                raise
             figures += store.figures + store.oracle.figures
             if first % 100 == 0:
                 print(f"{figures['kills']} kills", file=sys.stderr, flush=True)

@@ -223,6 +223,16 @@ class Bad(OracleCase):
         self.node.model.events.append(dict(self.node.model.events[-1]))
         self.finds("O4")
 
+    def test_the_past_changes(self):
+        self.judge()
+        self.change_event(self.node.model.seq, qty=5)
+        self.finds("O4")
+
+    def test_the_past_is_lost(self):
+        self.judge()
+        del self.node.model.events[-1]
+        self.finds("O1")
+
     def test_prev_leads_elsewhere(self):
         self.change_event(50, prev=1)
         self.finds("O4")
@@ -284,10 +294,9 @@ class Bad(OracleCase):
     # ---- subscribers
 
     def test_seen_live_and_not_in_the_log(self):
-        live = self.node.broadcast()
+        self.do("ChangeBatchEta", ref="near", eta="2050-01-01", hears=False)
+        self.oracle.listen(0, self.node.broadcast())
         del self.node.model.events[-1]
-        self.journal.fresh.pop()
-        self.oracle.listen(0, live)
         self.finds("O7")
 
     def test_seen_out_of_order(self):

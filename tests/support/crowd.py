@@ -1,5 +1,7 @@
 """Several clients and a subscriber that keep a node busy, and write it all down in a journal."""
 
+import shutil
+import tempfile
 import time
 from collections import deque
 
@@ -105,3 +107,8 @@ class Besieged:
             some = self.random.sample(ids, min(len(ids), self.old_ones))
             self.oracle.settle(client, [self.journal.ids[ident][0].request for ident in some])
             self.oracle.check(client)
+
+    def keep(self):
+        """Copies the store to where it outlives the test, and says where."""
+        return shutil.copytree(self.node.data, tempfile.mkdtemp(prefix="allocd-kept-"),
+                               dirs_exist_ok=True)

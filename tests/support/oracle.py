@@ -33,6 +33,7 @@ from model import NOT_REMEMBERED, Model, without
 
 STORAGE = {"storage_full", "storage_failed"}
 PAGE_MAX = 10_000
+READ_AGAIN = 100  # events that each check reads once more
 HEAD_COMMANDS = {
     "BatchCreated": ("CreateBatch", ("ref", "sku", "qty", "eta")),
     "BatchQuantityChanged": ("ChangeBatchQuantity", ("ref", "qty")),
@@ -173,7 +174,10 @@ class Oracle:
     def settle(self, client, others=()):
         """Sends twice what has an id and no reply, then `others`, old requests with ids. What they
         are answered must be stable; that it is right `check` will see."""
-        head = self.journal.known = client.head()
+        head = client.head()
+        insist(head >= self.journal.known, "O1", "acknowledged and lost: the log ends at", head,
+               "and not at", self.journal.known)
+        self.journal.known = head
         unknown = self.journal.take_unknown()
         requests = [entry.request for entry in unknown]
         heard_of = [any(not other.is_open for other in self.journal.ids[entry.ident])
@@ -214,15 +218,22 @@ class Oracle:
         """Checks all that is new. The client's node serves nobody else, and what can be settled is
         settled."""
         self.lost.update(self.journal.take_lost())
-        bodies = client.event_bodies(len(self.bodies), limit=PAGE_MAX)
-        self.bodies += bodies
-        events = [unpack(body) for body in bodies]
+        events = [unpack(body) for body in self.new_bodies(client)]
         for event in events:
             self.check_links(event)
         self.check_feeds()
         self.check_log([plain_event(event) for event in events])
         self.check_state(client)
         self.figures["checks"] += 1
+
+    def new_bodies(self, client):
+        """Reads on in the log, from a little before its last known end, which must be as it was."""
+        after = max(0, len(self.bodies) - READ_AGAIN)
+        bodies = client.event_bodies(after, limit=PAGE_MAX)
+        again = len(self.bodies) - after
+        insist(bodies[:again] == self.bodies[after:], "O4", "the log was another after", after)
+        self.bodies += bodies[again:]
+        return bodies[again:]
 
     def check_links(self, event):
         kind, sku, seq = event["type"], event["sku"], len(self.topics) + 1
