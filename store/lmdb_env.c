@@ -214,6 +214,8 @@ static bool has_no_room(const struct lmdb_env *env)
     off_t at = (off_t)lmdb_env_bytes(env);
     int fd = openat(env->directory_fd, PROBE_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool no_room = fd < 0 && is_no_space(errno);
+    if (fd >= 0) /* at once: whatever ends the node, the room that is taken here comes back */
+        unlinkat(env->directory_fd, PROBE_FILE, 0);
     for (size_t done = 0; fd >= 0 && !no_room && done < PROBE_BYTES; done += sizeof zeros) {
         ssize_t written = pwrite(fd, zeros, sizeof zeros, at + (off_t)done);
         if (written < 0 && !is_no_space(errno))
@@ -223,7 +225,6 @@ static bool has_no_room(const struct lmdb_env *env)
     CRASH_POINT(probing_for_room);
     if (fd >= 0)
         close(fd);
-    unlinkat(env->directory_fd, PROBE_FILE, 0);
     return no_room;
 }
 

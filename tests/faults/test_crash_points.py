@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """The node dies at each of its crash points, and afterwards the oracle finds nothing.
 
-At each point allocd-faulty is killed CRASH_POINT_TIMES (2) times, by turns with one client that waits
-for each reply and with several that have hundreds of requests in flight. With the one it is certain
-what has become of its last request, and that is looked at too. CRASH_POINT_SEED repeats a run.
+At each point allocd-faulty is killed CRASH_POINT_TIMES (2) times, by turns with one client that
+waits for each reply and with several that have hundreds of requests in flight. With the one it is
+certain what has become of its last request, and that is looked at too. CRASH_POINT_SEED repeats the
+choices of a run.
 """
 
 import itertools
@@ -28,6 +29,7 @@ COMMANDS_BEFORE = 300
 PASSES_MAX = {"lone": 60, "group": 12, "each": 400}
 REFUSALS_MAX = 4
 ROOM_MAX = 100_000
+FILES = {"data.mdb", "lock.mdb", "node.lock"}
 
 # The points by where they are passed. Each group starts what its points need.
 START_UP = {"directory_locked", "before_tables", "after_tables", "before_mark", "commands_bound"}
@@ -127,7 +129,8 @@ class CrashPoint(unittest.TestCase):
 class Each(CrashPoint):
     def test_all_are_tried(self):
         points = points_of_the_sources()
-        self.assertEqual(set(points), START_UP | BEFORE_COMMIT | AFTER_COMMIT | FULL_DISK | SHUTDOWN)
+        self.assertEqual(set(points),
+                         START_UP | BEFORE_COMMIT | AFTER_COMMIT | FULL_DISK | SHUTDOWN)
         self.assertEqual(set(points.values()), {1}, "a name is used twice")
         self.assertGreaterEqual(len(points), 15)
 
@@ -161,6 +164,7 @@ class Each(CrashPoint):
             node.limit_file_size(largest + self.random.randrange(ROOM_MAX) // 4096 * 4096 + 1000)
             self.besiege(windows)
             self.expect_death(point)
+            self.assertEqual({file.name for file in node.data.iterdir()}, FILES)
             self.store.oracle.verify(node)
             became = self.judge()
             self.assertGreater(became[NOT_HAPPENED], 0)

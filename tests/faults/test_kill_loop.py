@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """kill -9 at any moment, again and again: the oracle finds nothing.
 
-Four clients, from one request at a time to hundreds in flight, and a subscriber keep the node busy
-until it is killed, 1 to 300 ms later. It is started again, at times killed while it starts, and what
-was not answered is sent again: by the oracle, or by other clients under load up to the next kill.
-Each directory lives for some kills and ends with allocd --verify.
+Three or four clients, from one request at a time to hundreds in flight, and a subscriber keep the
+node busy until it is killed, 1 to 300 ms later. It is started again, at times killed while it
+starts, and what was not answered is sent again: by the oracle, or by other clients under load up to
+the next kill. Each directory lives for some kills and ends with allocd --verify.
 
-KILL_CYCLES (20) and KILL_SEED say how much and which one.
+KILL_CYCLES (20) and KILL_SEED say how much and which one. A seed repeats the choices of a run, but
+not its moments.
 """
 
 import os

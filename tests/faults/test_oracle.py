@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The oracle finds what it is there to find: a node made of the model, with one defect each time."""
+"""The oracle finds what it is there to find: a node made of the model has one defect each time."""
 
 import random
 import sys

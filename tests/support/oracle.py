@@ -1,7 +1,7 @@
 """Says whether a node kept its promises, from the outside: by what was sent and answered.
 
-A Journal takes down each request and its reply, of any number of clients. After a crash, a full disk
-or whatever a test does to the node, once nobody else talks to it:
+A Journal takes down each request and its reply, of any number of clients. After a crash, a full
+disk or whatever a test does to the node, once nobody else talks to it:
 
     oracle.settle(client)    # sends again, twice, what has no reply yet, if it has an id
     oracle.check(client)     # reads the log and the state, and holds them against the journal
