@@ -24,6 +24,7 @@ struct config {
     int map_size_gib;
     int ids_kept;
     int cache_mib;
+    int check_mib;
     int max_unread_mib;
     int handshake_ms;
     int heartbeat_ms;

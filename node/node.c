@@ -44,8 +44,12 @@ static bool open_store(struct node *node, const struct config *config, char *err
     struct lmdb_store_options options = {.directory = config->directory,
                                          .map_size_bytes = (size_t)config->map_size_gib << 30,
                                          .cache_bytes = (size_t)config->cache_mib << 20,
+                                         .check_bytes = (uint64_t)config->check_mib << 20,
                                          .ids_kept = (uint64_t)config->ids_kept};
     node->store = lmdb_store_open(&options, error);
+    if (node->store != NULL && !lmdb_store_was_walked(node->store))
+        log_printf(node->logger, LOG_INFO,
+                   "the store is larger than check_mib: allocd --verify looks at all of it");
     return node->store != NULL;
 }
 

@@ -13,6 +13,7 @@
 
 #define DATA_FILE LMDB_ENV_DATA_FILE
 #define LOCK_FILE LMDB_ENV_LOCK_FILE
+#define META_BYTES ((size_t)152) /* of a meta page: what LMDB has in it */
 #define PROBE_FILE "probe.tmp"
 #define PROBE_BYTES ((size_t)16 * 1024 * 1024) /* more than a group leaves unwritten */
 #define PROBE_STEP_BYTES ((size_t)64 * 1024)
@@ -50,21 +51,30 @@ static bool lock_directory(struct lmdb_env *env, char *error)
     return fail(error, "cannot lock %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
 }
 
-bool lmdb_env_check_length(const struct lmdb_env *env, char error[LMDB_ERROR_BYTES])
+/* True where LMDB takes no transaction any more, since a meta page may be on disk or not. */
+static bool is_at_an_end(const struct lmdb_env *env)
 {
-    MDB_envinfo info;
-    MDB_stat stat_;
-    struct stat file;
-    int fd;
-    if (mdb_env_info(env->env, &info) != 0 || mdb_env_stat(env->env, &stat_) != 0 ||
-        mdb_env_get_fd(env->env, &fd) != 0 || fstat(fd, &file) != 0)
-        return fail(error, "cannot examine %s/" DATA_FILE, env->directory);
-    uint64_t needed = ((uint64_t)info.me_last_pgno + 1) * stat_.ms_psize;
-    if (file.st_size >= 0 && (uint64_t)file.st_size >= needed)
-        return true;
-    return fail(
-        error, "the store %s is damaged: " DATA_FILE " has %lld bytes, and its pages need %" PRIu64,
-        env->directory, (long long)file.st_size, needed);
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(env->env, NULL, 0, &txn);
+    if (rc == 0)
+        mdb_txn_abort(txn);
+    return rc == MDB_PANIC;
+}
+
+int lmdb_commit(const struct lmdb_env *env, MDB_txn *txn)
+{
+    unsigned char before[META_BYTES];
+    MDB_stat figures;
+    int fd = -1;
+    size_t which = mdb_txn_id(txn) % 2;
+    bool is_known = mdb_env_get_fd(env->env, &fd) == 0 && mdb_env_stat(env->env, &figures) == 0;
+    off_t at = is_known ? (off_t)(which * figures.ms_psize) : 0;
+    is_known = is_known && pread(fd, before, sizeof before, at) == (ssize_t)sizeof before;
+    int rc = mdb_txn_commit(txn);
+    if (rc != 0 && is_known && is_at_an_end(env) &&
+        pwrite(fd, before, sizeof before, at) != (ssize_t)sizeof before)
+        return EIO; /* the disk fails altogether */
+    return rc;
 }
 
 static bool open_tables(struct lmdb_env *env, char *error)
@@ -163,20 +173,74 @@ static bool mark_as_made(const struct lmdb_env *env, char *error)
 
 /* LMDB takes an empty file for a new store. That is right after a first start that ended at once,
  * and wrong where there was a store. */
-static bool check_not_emptied(struct lmdb_env *env, char *error)
+static bool check_not_emptied(const struct lmdb_env *env, int64_t bytes, char *error)
 {
-    struct stat file;
-    if (fstatat(env->directory_fd, DATA_FILE, &file, 0) != 0 || file.st_size > 0 || !was_made(env))
+    if (bytes > 0 || !was_made(env))
         return true;
-    return fail(error, "the store %s is damaged: " DATA_FILE " is empty", env->directory);
+    return fail(error, "the store %s is damaged: " DATA_FILE " is empty or gone", env->directory);
+}
+
+/* A first start that died may leave less than LMDB's first pages. Nothing was ever stored there, so
+ * it begins anew. */
+static bool begin_anew(const struct lmdb_env *env, int fd, int64_t *bytes, char *error)
+{
+    if (was_made(env) || *bytes > lmdb_env_new_bytes())
+        return true;
+    if (ftruncate(fd, 0) != 0)
+        return fail(error, "cannot write %s/" DATA_FILE ": %s", env->directory, strerror(errno));
+    *bytes = 0;
+    return true;
+}
+
+static bool check_pages(struct lmdb_env *env, int fd, uint64_t check_bytes, char *error)
+{
+    char why[LMDB_PAGES_ERROR_BYTES];
+    struct lmdb_pages_found found;
+    env->checked = LMDB_PAGES_RECORDS;
+    if (lmdb_pages_check_file(fd, check_bytes, &env->checked, &found, why))
+        return true;
+    return fail(error, "the store %s is damaged: " DATA_FILE ": %s", env->directory, why);
+}
+
+/* What there is, before LMDB sees it. */
+static bool check_file(struct lmdb_env *env, uint64_t check_bytes, char *error)
+{
+    struct stat file = {.st_size = 0};
+    int fd = openat(env->directory_fd, DATA_FILE, O_RDWR | O_CLOEXEC);
+    if ((fd < 0 && errno != ENOENT) || (fd >= 0 && fstat(fd, &file) != 0)) {
+        fail(error, "cannot open %s/" DATA_FILE ": %s", env->directory, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    int64_t bytes = file.st_size;
+    bool is_fine = check_not_emptied(env, bytes, error);
+    if (is_fine && bytes > 0)
+        is_fine = begin_anew(env, fd, &bytes, error);
+    if (is_fine && bytes > 0)
+        is_fine = check_pages(env, fd, check_bytes, error);
+    env->is_new = bytes == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_fine;
+}
+
+/* LMDB's first pages are on disk before anything is written behind them: so a file that is longer
+ * has them. */
+static bool sync_new_file(const struct lmdb_env *env, char *error)
+{
+    int fd;
+    if (!env->is_new || (mdb_env_get_fd(env->env, &fd) == 0 && fsync(fd) == 0))
+        return true;
+    return fail(error, "cannot sync %s/" DATA_FILE ": %s", env->directory, strerror(errno));
 }
 
 bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
-                   char error[LMDB_ERROR_BYTES])
+                   uint64_t check_bytes, char error[LMDB_ERROR_BYTES])
 {
     *out = (struct lmdb_env){.directory = directory, .directory_fd = -1, .lock_fd = -1};
-    if (lock_directory(out, error) && check_not_emptied(out, error) &&
-        open_environment(out, map_size_bytes, error) && lmdb_env_check_length(out, error) &&
+    if (lock_directory(out, error) && check_file(out, check_bytes, error) &&
+        open_environment(out, map_size_bytes, error) && sync_new_file(out, error) &&
         open_tables(out, error) && sync_directories(out, error) && mark_as_made(out, error))
         return true;
     lmdb_env_close(out);

@@ -5,6 +5,7 @@
 #define STORE_LMDB_ENV_H
 
 #include "bus/ports.h"
+#include "store/lmdb_pages.h"
 #include "store/record.h"
 
 #include <lmdb.h>
@@ -34,6 +35,8 @@ struct lmdb_env {
     int directory_fd;
     int lock_fd; /* holds the lock on the directory */
     const char *directory;
+    enum lmdb_pages_depth checked; /* how far the file was looked at when it was opened */
+    bool is_new;                   /* there was nothing in it */
 #define TABLE(name, flags, what) MDB_dbi name;
     LMDB_TABLES(TABLE)
 #undef TABLE
@@ -42,18 +45,15 @@ struct lmdb_env {
 #define LMDB_ERROR_BYTES 512
 
 /* Opens the environment in `directory`, which is made with mode 0700 where it is missing, and locks
- * it against a second node. The string must outlive *out. False: `error` says why, in one line
+ * it against a second node. A file of up to `check_bytes` is looked at page by page, a larger one
+ * at its ends alone. The string must outlive *out. False: `error` says why, in one line
  * without a full stop, and nothing stays open. */
 bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
-                   char error[LMDB_ERROR_BYTES]);
+                   uint64_t check_bytes, char error[LMDB_ERROR_BYTES]);
 void lmdb_env_close(struct lmdb_env *env);
 
 /* The bytes of a data file that has no more than LMDB's two first pages: nothing is stored. */
 int64_t lmdb_env_new_bytes(void);
-
-/* LMDB maps the file and dies of SIGBUS where it is shorter than its own page numbers say. False:
- * it is; `error` says so. */
-bool lmdb_env_check_length(const struct lmdb_env *env, char error[LMDB_ERROR_BYTES]);
 
 /* What an error of a read means for the caller. */
 enum store_result lmdb_read_result(int rc);
@@ -61,6 +61,11 @@ enum store_result lmdb_read_result(int rc);
 /* What an error of a write or a commit means: a full disk may show as EIO, so it is probed for
  * room (docs/ARCHITECTURE.md, "A full disk"). */
 enum store_result lmdb_write_result(const struct lmdb_env *env, int rc);
+
+/* Commits, and returns LMDB's code. Where a meta page could not be written, LMDB leaves half of a
+ * transaction in it; what was there before is put back, so that the next start does not take it
+ * for damage. */
+int lmdb_commit(const struct lmdb_env *env, MDB_txn *txn);
 
 /* What a failed commit means. Where the meta page may be on disk or not nobody can tell what is
  * stored: LMDB then takes no transaction any more. */

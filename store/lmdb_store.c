@@ -105,11 +105,17 @@ struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
     store->env.directory_fd = store->env.lock_fd = -1;
     if (!make_parts(store, options))
         snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");
-    else if (lmdb_env_open(&store->env, options->directory, options->map_size_bytes, error) &&
+    else if (lmdb_env_open(&store->env, options->directory, options->map_size_bytes,
+                           options->check_bytes, error) &&
              check(store, options->directory, error))
         return store;
     lmdb_store_close(&store);
     return NULL;
+}
+
+bool lmdb_store_was_walked(const struct lmdb_store *store)
+{
+    return store->env.is_new || store->env.checked != LMDB_PAGES_METAS;
 }
 
 void lmdb_store_close(struct lmdb_store **store)

@@ -11,16 +11,21 @@ struct lmdb_store_options {
     const char *directory; /* made where it is missing; must outlive the store */
     size_t map_size_bytes; /* more than the store will ever take; it costs address space alone */
     size_t cache_bytes;    /* of products in memory */
+    uint64_t check_bytes;  /* a file that is larger is not looked at page by page when opened */
     uint64_t ids_kept;     /* remembered replies, at least; 1 to LMDB_STORE_IDS_MAX */
 };
 
 #define LMDB_STORE_ERROR_BYTES 512
 #define LMDB_STORE_IDS_MAX ((uint64_t)7000000)
 
-/* Opens the store, makes a new one in an empty directory, and looks whether it is whole: sizes,
- * versions, the tail of the log. NULL: `error` says why not, in one line. */
+/* Opens the store, makes a new one in an empty directory, and looks whether it is whole: metas,
+ * pages and the checksum of each record, or of a large file its metas, versions and the tail of
+ * the log. NULL: `error` says why not, in one line. */
 struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
                                    char error[LMDB_STORE_ERROR_BYTES]);
+
+/* Whether all pages were looked at when it was opened. */
+bool lmdb_store_was_walked(const struct lmdb_store *store);
 
 /* What was not committed is gone. */
 void lmdb_store_close(struct lmdb_store **store);

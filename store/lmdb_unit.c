@@ -301,6 +301,7 @@ static enum store_result write_meta(struct lmdb_store *store)
 {
     struct text key = text_of(LMDB_META_KEY);
     struct record record;
+    store->meta.txn = mdb_txn_id(store->txn);
     record_put_meta(&record, key, &store->meta);
     return lmdb_write_result(&store->env, lmdb_put(store->txn, store->env.meta, key, &record));
 }
@@ -318,7 +319,7 @@ static enum store_result commit(struct unit_of_work *unit)
     if (result != STORE_OK)
         return result;
     CRASH_POINT(before_commit);
-    int rc = mdb_txn_commit(store->txn);
+    int rc = lmdb_commit(&store->env, store->txn);
     CRASH_POINT(after_commit);
     store->txn = NULL;
     if (rc != 0)

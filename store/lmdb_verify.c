@@ -101,9 +101,28 @@ static bool fail(struct verify *v, int rc)
     return false;
 }
 
+/* Before LMDB believes them. Records are looked at later, each by itself. */
+static bool check_pages(struct verify *v, int directory_fd)
+{
+    struct verify_check check = {"pages", 0};
+    enum lmdb_pages_depth depth = LMDB_PAGES_STRUCTURE;
+    struct lmdb_pages_found found = {0};
+    char error[LMDB_PAGES_ERROR_BYTES];
+    int fd = openat(directory_fd, LMDB_ENV_DATA_FILE, O_RDONLY | O_CLOEXEC);
+    verify_turn_to(v, &check);
+    if (fd < 0)
+        verify_finding(v, "%s", strerror(errno));
+    else if (!lmdb_pages_check_file(fd, UINT64_MAX, &depth, &found, error))
+        verify_finding(v, "%s", error);
+    if (fd >= 0)
+        close(fd);
+    verify_end(v, "%" PRIu64 " used, %" PRIu64 " free, %" PRIu64 " forgotten", found.used,
+               found.free, found.unused);
+    return v->findings == 0;
+}
+
 static bool open_environment(struct verify *v, const char *path, size_t map_size_bytes)
 {
-    char error[LMDB_ERROR_BYTES];
     int rc = mdb_env_create(&v->env.env);
     if (rc == 0)
         rc = mdb_env_set_maxdbs(v->env.env, LMDB_ENV_TABLES_MAX);
@@ -113,11 +132,6 @@ static bool open_environment(struct verify *v, const char *path, size_t map_size
         rc = mdb_env_open(v->env.env, path, MDB_RDONLY | MDB_NOLOCK, 0600);
     if (rc != 0)
         return fail(v, rc);
-    v->env.directory = path;
-    if (!lmdb_env_check_length(&v->env, error)) {
-        verify_finding(v, "%s", error);
-        return false;
-    }
     rc = mdb_txn_begin(v->env.env, NULL, MDB_RDONLY, &v->txn);
     return rc == 0 || fail(v, rc);
 }
@@ -185,18 +199,24 @@ static void release(struct verify *v)
     codec_destroy(&v->codec);
 }
 
-static void verify_store(struct verify *v, const char *path, size_t map_size_bytes)
+static void verify_tables_of(struct verify *v, const char *path, size_t map_size_bytes)
 {
     struct verify_check tables = {"tables", 0};
     size_t made = 0;
     verify_turn_to(v, &tables);
-    v->codec = codec_new();
-    if (v->codec == NULL)
-        v->no_memory = true;
-    else if (open_environment(v, path, map_size_bytes) && open_tables(v, &made) && made > 0)
+    if (open_environment(v, path, map_size_bytes) && open_tables(v, &made) && made > 0)
         verify_contents(v);
     else
         verify_end(v, "%zu", made);
+}
+
+static void verify_store(struct verify *v, const struct directory *d, size_t map_size_bytes)
+{
+    v->codec = codec_new();
+    if (v->codec == NULL)
+        v->no_memory = true;
+    else if (check_pages(v, d->fd))
+        verify_tables_of(v, d->path, map_size_bytes);
     release(v);
     if (v->no_memory) {
         v->findings++;
@@ -210,7 +230,7 @@ bool lmdb_verify(const char *directory, size_t map_size_bytes, FILE *out)
     struct verify v = {.out = out, .log_check = {"events", 0}, .reply_check = {"replies", 0}};
     enum files found = look(&d, out);
     if (found == FILES_STORE)
-        verify_store(&v, directory, map_size_bytes);
+        verify_store(&v, &d, map_size_bytes);
     leave(&d);
     if (found == FILES_WRONG)
         return false;

@@ -60,10 +60,15 @@ struct key key_of_waiting(struct text sku, uint64_t seq)
 
 /* ---- writing ---- */
 
+static void start_version(struct record *record, unsigned char version)
+{
+    record->bytes[RECORD_HEAD_BYTES - 1] = version;
+    record->len = RECORD_HEAD_BYTES;
+}
+
 static void start(struct record *record)
 {
-    record->bytes[RECORD_HEAD_BYTES - 1] = RECORD_VERSION;
-    record->len = RECORD_HEAD_BYTES;
+    start_version(record, RECORD_VERSION);
 }
 
 static void put_number(struct record *record, uint64_t number)
@@ -110,18 +115,42 @@ struct input {
     bool ok; /* false once something did not fit */
 };
 
-/* Checks the seal. */
-static struct input open_record(struct text key, struct text value)
+static bool is_sealed(struct text key, struct text value)
+{
+    const unsigned char *bytes = (const unsigned char *)value.data;
+    if (value.len < RECORD_HEAD_BYTES)
+        return false;
+    uint32_t sum = (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
+                   (uint32_t)bytes[3] << 24;
+    return sum == checksum(key, bytes, value.len);
+}
+
+static unsigned char version_of(struct text value)
+{
+    return (unsigned char)value.data[RECORD_HEAD_BYTES - 1];
+}
+
+bool record_is_sound(struct text key, struct text value)
+{
+    return is_sealed(key, value) && version_of(value) >= 1 &&
+           version_of(value) <= RECORD_META_VERSION;
+}
+
+/* Checks the seal, and that the version is one up to `newest`. */
+static struct input open_version(struct text key, struct text value, unsigned char newest)
 {
     const unsigned char *bytes = (const unsigned char *)value.data;
     struct input in = {bytes, bytes + value.len, false};
-    if (value.len < RECORD_HEAD_BYTES || bytes[4] != RECORD_VERSION)
+    if (!is_sealed(key, value))
         return in;
-    uint32_t sum = (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-                   (uint32_t)bytes[3] << 24;
-    in.ok = sum == checksum(key, bytes, value.len);
+    in.ok = version_of(value) >= 1 && version_of(value) <= newest;
     in.at += RECORD_HEAD_BYTES;
     return in;
+}
+
+static struct input open_record(struct text key, struct text value)
+{
+    return open_version(key, value, RECORD_VERSION);
 }
 
 static uint64_t get_number(struct input *in)
@@ -183,7 +212,8 @@ static struct text number_key(const uint64_t *number)
 
 void record_put_meta(struct record *record, struct text key, const struct meta *meta)
 {
-    start(record);
+    start_version(record, RECORD_META_VERSION);
+    put_number(record, meta->txn);
     put_number(record, meta->last_seq);
     put_number(record, meta->last_time_ms);
     put_number(record, meta->products);
@@ -201,8 +231,10 @@ void record_put_meta(struct record *record, struct text key, const struct meta *
 
 bool record_get_meta(struct text key, struct text value, struct meta *out)
 {
-    struct input in = open_record(key, value);
+    struct input in = open_version(key, value, RECORD_META_VERSION);
     *out = (struct meta){0};
+    if (in.ok && version_of(value) > 1)
+        out->txn = get_number(&in);
     out->last_seq = get_number(&in);
     out->last_time_ms = get_number(&in);
     out->products = get_number(&in);

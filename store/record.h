@@ -17,7 +17,8 @@
 
 #define RECORD_MAX_BYTES 2048u /* no record is longer */
 #define RECORD_HEAD_BYTES 5u
-#define RECORD_VERSION 1u
+#define RECORD_VERSION 1u      /* of all records but one */
+#define RECORD_META_VERSION 2u /* version 1 had no transaction */
 
 /* A key is at most sku + NUL + ref, or orderid + NUL + sku: LMDB takes up to 511 bytes. */
 #define KEY_MAX_BYTES (REF_MAX_BYTES + 1 + SKU_MAX_BYTES)
@@ -49,10 +50,14 @@ static inline struct text key_text(const struct key *key)
     return (struct text){key->bytes, key->len};
 }
 
+/* True where the seal is whole and the version one that some record has. */
+bool record_is_sound(struct text key, struct text value);
+
 /* ---- records; the `get` functions return false for one that is damaged or of a version that is
  * not known, with *out untouched or half filled, and their texts point into `value` ------------ */
 
 struct meta {
+    uint64_t txn; /* LMDB's number of the transaction that wrote it; 0: not known */
     uint64_t last_seq;
     uint64_t last_time_ms;
     uint64_t last_of_type[MESSAGE_TYPES]; /* seq of the newest event of each type */

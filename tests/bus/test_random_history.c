@@ -68,6 +68,7 @@ static void open_lmdb(struct under_test *store)
     const struct lmdb_store_options options = {.directory = store->directory,
                                                .map_size_bytes = MAP_BYTES,
                                                .cache_bytes = store->cache_bytes,
+                                               .check_bytes = UINT64_MAX,
                                                .ids_kept = 100000};
     store->lmdb = lmdb_store_open(&options, error);
     if (store->lmdb == NULL)

@@ -1,14 +1,16 @@
-/* Stored records: golden samples of version 1, which must stay readable for ever, and damaged
+/* Stored records: golden samples of each version, which must stay readable for ever, and damaged
  * ones, which must never be taken for good. */
 #include "store/record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
 static const struct meta a_meta = {
+    .txn = 1000,
     .last_seq = 300,
     .last_time_ms = 1700000000000,
     .last_of_type = {[MESSAGE_ALLOCATED] = 299, [MESSAGE_BATCH_CREATED] = 300},
@@ -38,6 +40,16 @@ static bool same_meta(struct text value)
 {
     struct meta got;
     return record_get_meta(text_of("meta"), value, &got) && memcmp(&got, &a_meta, sizeof got) == 0;
+}
+
+/* Version 1 did not say which transaction wrote it. */
+static bool same_meta_without_txn(struct text value)
+{
+    struct meta expected = a_meta;
+    struct meta got;
+    expected.txn = 0;
+    return record_get_meta(text_of("meta"), value, &got) &&
+           memcmp(&got, &expected, sizeof got) == 0;
 }
 
 static struct record put_totals(void)
@@ -156,7 +168,8 @@ static const struct sample {
     const char *golden; /* in hex */
 } samples[] = {
     {"meta", put_meta, same_meta,
-     "548d06f801ac0280d095ffbc31020105090c426174636843726561746564ac0209416c6c6f6361746564ab02"},
+     "d00ca43a02e807ac0280d095ffbc31020105090c426174636843726561746564ac0209416c6c6f6361746564ab0"
+     "2"},
     {"totals", put_totals, same_totals, "6b2dc4ff0107ac02030280a094a58d1d01"},
     {"batch", put_batch, same_batch, "ec9b6bd5010c82d2d4098094ebdc03ff93ebdc03aa02"},
     {"ref", put_ref, same_ref, "a4ba430e015245442d4348414952"},
@@ -174,6 +187,32 @@ static void hex(struct text value, char *out)
 {
     for (size_t i = 0; i < value.len; i++)
         snprintf(out + 2 * i, 3, "%02x", (unsigned char)value.data[i]);
+}
+
+/* What earlier versions wrote. */
+static const struct {
+    const char *name;
+    bool (*same)(struct text value);
+    const char *golden;
+} older_samples[] = {
+    {"meta, version 1", same_meta_without_txn,
+     "548d06f801ac0280d095ffbc31020105090c426174636843726561746564ac0209416c6c6f6361746564ab02"},
+};
+
+static void test_older_samples(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof older_samples / sizeof *older_samples; i++) {
+        const char *golden = older_samples[i].golden;
+        char bytes[RECORD_MAX_BYTES];
+        size_t len = strlen(golden) / 2;
+        for (size_t at = 0; at < len; at++) {
+            const char digits[] = {golden[2 * at], golden[2 * at + 1], '\0'};
+            bytes[at] = (char)strtoul(digits, NULL, 16);
+        }
+        if (!older_samples[i].same((struct text){bytes, len}))
+            fail_msg("%s does not read as it was written", older_samples[i].name);
+    }
 }
 
 static void test_golden_samples(void **state)
@@ -256,6 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden_samples),
+        cmocka_unit_test(test_older_samples),
         cmocka_unit_test(test_each_flipped_bit_is_seen),
         cmocka_unit_test(test_each_cut_is_seen),
         cmocka_unit_test(test_under_another_key_it_is_not_read),
