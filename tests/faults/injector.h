@@ -1,0 +1,18 @@
+/* Faults to order: ALLOCD_FAULT=CALL:ERROR:N or CALL:ERROR:N:forever.
+ *
+ * The Nth call of that name fails with that error, or with `forever` all from the Nth on. ERROR is
+ * the name of an errno, or SHORT: the call does half of what it was asked for. The file that
+ * ALLOCD_FAULT_FIRED names is made when the first one fails. */
+#ifndef FAULTS_INJECTOR_H
+#define FAULTS_INJECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* True: the call must fail, and errno is set. */
+bool injector_fails(const char *call);
+
+/* The same for a call that moves `*len` bytes; SHORT halves them. */
+bool injector_fails_or_cuts(const char *call, size_t *len);
+
+#endif
