@@ -77,7 +77,7 @@ static enum files look(struct directory *d, FILE *out)
     if (!size_at(d, LMDB_ENV_DATA_FILE, &data) || !size_at(d, LMDB_ENV_LOCK_FILE, &marker))
         return say(out, d->path, strerror(errno));
     if (marker == 0 && data <= lmdb_env_new_bytes())
-        return d->lock_fd >= 0 || data > 0 || is_empty(d)
+        return d->lock_fd >= 0 || faccessat(d->fd, LMDB_ENV_DATA_FILE, F_OK, 0) == 0 || is_empty(d)
                    ? FILES_NOTHING_STORED
                    : say(out, d->path, "is not the directory of a store");
     if (data == 0)
