@@ -1,8 +1,9 @@
 /* Replays the trace of a node and cuts the power at each point of it, in many ways; whatever a cut
  * leaves must be a store that holds all that had left the node.
  *
- *   power_loss --work DIR [--states N] [--seed N] [--lies none|file|meta] TRACE...
+ *   power_loss --work DIR --end FILE [--states N] [--seed N] [--lies none|file|meta] TRACE...
  *
+ * `--end`: what the node's data file held in the end, so that no write is missing from the trace.
  * `--lies`: the disk does not sync what it was told to sync. That must be noticed, which shows that
  * the checks can fail. Prints one line of figures as JSON. Exit 0: no state was wrong; 1: some
  * were; 2: it could not be tried. */
@@ -66,6 +67,7 @@ struct campaign {
     struct trace trace;
     struct oracle oracle;
     struct disk disk;
+    const char *end;      /* a file */
     char model[PATH_MAX]; /* directories */
     char hidden[PATH_MAX];
     char copy[PATH_MAX];
@@ -294,7 +296,41 @@ static void go_through(struct campaign *c, void (*point)(struct campaign *))
     disk_release(&c->disk);
 }
 
-/* First the run as it was: every write there at once. */
+static void sync_by_hand(struct disk *disk, const char *name)
+{
+    struct trace_entry sync = {.kind = TRACE_SYNCED, .name = name};
+    disk_take(disk, &sync);
+}
+
+static bool is_same_file(const char *path, const char *other_path)
+{
+    FILE *file = fopen(path, "rb");
+    FILE *other = fopen(other_path, "rb");
+    bool same = file != NULL && other != NULL;
+    for (int byte = 0; same && byte != EOF;) {
+        byte = getc(file);
+        same = byte == getc(other);
+    }
+    if (file != NULL)
+        fclose(file);
+    if (other != NULL)
+        fclose(other);
+    return same;
+}
+
+/* In the end the model must be what the node really left. */
+static bool is_whole_trace(struct campaign *c)
+{
+    char path[PATH_MAX + 16];
+    sync_by_hand(&c->disk, "data.mdb");
+    snprintf(path, sizeof path, "%s/data.mdb", c->model);
+    bool good = is_same_file(path, c->end);
+    if (!good)
+        fprintf(stderr, "the trace does not end in %s\n", c->end);
+    return good;
+}
+
+/* First the run as it was, on a disk that keeps all. */
 static bool learn(struct campaign *c)
 {
     bool good = true;
@@ -307,12 +343,11 @@ static bool learn(struct campaign *c)
         if (!disk_is_synced_write(entry))
             continue;
         disk_settle_write(&c->disk, entry);
-        struct trace_entry all = {.kind = TRACE_SYNCED, .name = "."};
-        disk_take(&c->disk, &all);
-        all.name = "..";
-        disk_take(&c->disk, &all);
+        sync_by_hand(&c->disk, ".");
+        sync_by_hand(&c->disk, "..");
         good = oracle_learn(&c->oracle, stderr);
     }
+    good = good && is_whole_trace(c);
     disk_release(&c->disk);
     return good;
 }
@@ -396,16 +431,17 @@ static enum disk_lies lies_of(const char *name)
 
 static void read_options(struct campaign *c, int argc, char **argv)
 {
-    static const struct option options[] = {{"work", required_argument, NULL, 'w'},
-                                            {"states", required_argument, NULL, 'n'},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {"lies", required_argument, NULL, 'l'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"work", required_argument, NULL, 'w'},   {"end", required_argument, NULL, 'e'},
+        {"states", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'},
+        {"lies", required_argument, NULL, 'l'},   {NULL, 0, NULL, 0}};
     const char *work = NULL;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'w')
             work = optarg;
+        else if (option == 'e')
+            c->end = optarg;
         else if (option == 'n')
             c->states_wanted = strtoull(optarg, NULL, 10);
         else if (option == 's')
@@ -415,8 +451,8 @@ static void read_options(struct campaign *c, int argc, char **argv)
         else
             exit(2);
     }
-    if (work == NULL || optind >= argc) {
-        fprintf(stderr, "power_loss: --work and a trace are needed\n");
+    if (work == NULL || c->end == NULL || optind >= argc) {
+        fprintf(stderr, "power_loss: --work, --end and a trace are needed\n");
         exit(2);
     }
     make_directory(c->model, work, "model");

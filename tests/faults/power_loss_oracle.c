@@ -248,14 +248,15 @@ static bool take_message(struct oracle *oracle, const struct message *message, s
     struct oracle_size *promised = &oracle->promised[oracle->message_count - 1];
     if (message->seq > oracle->events.count ||
         (message->is_event && !is_stored_event(oracle, message->seq, body))) {
-        fprintf(why, "a message left before seq %" PRIu64 " was written\n", message->seq);
+        fprintf(why, "a message left before a write that syncs stored seq %" PRIu64 "\n",
+                message->seq);
         return false;
     }
     if (message->seq > promised->events)
         promised->events = message->seq;
     size_t number = 0;
     if (is_remembered(message) && !find_reply(oracle, message, &number)) {
-        fprintf(why, "the reply to %.*s left, and another one or none is remembered\n",
+        fprintf(why, "the reply to %.*s left before a write that syncs stored it as it is\n",
                 TEXT_ARG(message->id));
         return false;
     }

@@ -167,8 +167,10 @@ def killed_at_once(node):
 def full_disk(node):
     """A write fails for want of space: the commit fails half-way and others follow. Where it was
     the write to a meta page the node ends, and is started again."""
-    fault = node.random.choice(["pwrite:ENOSPC", "writev:ENOSPC", "writev:SHORT"])
-    node.start(ALLOCD_FAULT=f"{fault}:{node.random.randint(15, 60)}")
+    fault, first, last = node.random.choice([
+        ("pwrite:ENOSPC", 15, 60), ("writev:ENOSPC", 1, 15), ("writev:SHORT", 1, 15),
+        ("fdatasync:ENOSPC", 2, 25)])
+    node.start(ALLOCD_FAULT=f"{fault}:{node.random.randint(first, last)}")
     try:
         node.live(30, (1, 12))
     except ConnectionError:
@@ -194,7 +196,8 @@ def replay(node, seed, states, lies="none"):
     """What power_loss says of a trace: its figures, and what it found wrong."""
     with tempfile.TemporaryDirectory(prefix="allocd-power-", dir=MEMORY) as work:
         result = subprocess.run(
-            [program("POWER_LOSS", "tests/power_loss"), "--work", work, "--states", str(states),
+            [program("POWER_LOSS", "tests/power_loss"), "--work", work, "--end",
+             str(node.node.data / "data.mdb"), "--states", str(states),
              "--seed", str(seed), "--lies", lies, *node.traces],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1800)
     if result.returncode not in (0, 1):
