@@ -78,6 +78,8 @@ struct router *router_new(void *context, const struct config *config, struct sta
     router->stats = stats;
     router->peers =
         peers_new((size_t)config->max_unread_mib * 1024 * 1024, descriptor_limit(), stats, logger);
+    if (router->peers == NULL)
+        snprintf(error, SOCKET_ERROR_BYTES, "no memory");
     if (router->peers == NULL || !open_sockets(router, context, config, error))
         router_destroy(&router);
     return router;

@@ -155,10 +155,12 @@ int64_t lmdb_env_new_bytes(void)
     return 2 * (page < most ? page : most);
 }
 
+/* The lock file has a byte from when the store was first made whole. Where it cannot be examined,
+ * the store is taken for one that was: that costs nobody any data. */
 static bool was_made(const struct lmdb_env *env)
 {
     struct stat file;
-    return fstat(env->lock_fd, &file) == 0 && file.st_size > 0;
+    return fstat(env->lock_fd, &file) != 0 || file.st_size > 0;
 }
 
 static bool mark_as_made(const struct lmdb_env *env, char *error)

@@ -68,16 +68,18 @@ static bool check(struct lmdb_store *store, const char *directory, char *error)
         snprintf(error, LMDB_STORE_ERROR_BYTES, "cannot read the store %s", directory);
         return false;
     }
-    bool whole = true;
-    for (size_t i = 0; whole && i < sizeof checks / sizeof *checks; i++) {
-        whole = checks[i].check(store) == STORE_OK;
-        if (!whole)
+    enum store_result result = STORE_OK;
+    for (size_t i = 0; result == STORE_OK && i < sizeof checks / sizeof *checks; i++) {
+        result = checks[i].check(store);
+        if (result == STORE_FAILED)
+            snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");
+        else if (result != STORE_OK)
             snprintf(error, LMDB_STORE_ERROR_BYTES, "the store %s is damaged: %s cannot be read",
                      directory, checks[i].what);
     }
     mdb_txn_abort(store->txn);
     store->txn = NULL;
-    return whole;
+    return result == STORE_OK;
 }
 
 static bool make_parts(struct lmdb_store *store, const struct lmdb_store_options *options)

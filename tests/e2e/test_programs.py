@@ -235,16 +235,21 @@ class CannotStart(ProgramCase):
         self.assertEqual(precious.read_text(), "mine")
 
     def test_first_start_that_ended_at_once(self):
-        """It may leave an empty file behind; that is no damage until there was a store."""
-        data = self.home / "data"
-        data.mkdir()
-        (data / "data.mdb").touch()
-        node = self.node(data=data).start()
-        with Client(node) as client:
-            client.ask("CreateBatch", ref="b", sku="S", qty=1)
-        node.kill9()
-        (data / "data.mdb").write_bytes(b"")
-        self.assert_exit(self.run_node("--data", data), 1, data)
+        """What it leaves behind is no damage until there was a store: nothing, or a part of the
+        first pages."""
+        for size in (0, 100, 4096, 8192):
+            with self.subTest(size=size):
+                data = self.home / f"data-{size}"
+                data.mkdir()
+                (data / "data.mdb").write_bytes(b"\0" * size)
+                node = self.node(data=data).start()
+                with Client(node) as client:
+                    client.ask("CreateBatch", ref="b", sku="S", qty=1)
+                node.kill9()
+                (data / "data.mdb").write_bytes(b"\0" * size)
+                self.assert_exit(self.run_node("--data", data), 1, data)
+                (data / "data.mdb").unlink()
+                self.assert_exit(self.run_node("--data", data), 1, data)
 
     def test_data_directory_in_use(self):
         node = self.node(data=self.home / "data").start()

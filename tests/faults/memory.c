@@ -1,0 +1,38 @@
+/* Memory that runs out: --wrap has the linker give the node's own objects these for the calls of
+ * that name. Libraries are spared, as some of them assert that there is memory. */
+#include "tests/faults/injector.h"
+
+#include <search.h>
+#include <stdlib.h>
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__real_tsearch(const void *key, void **root, __compar_fn_t compare);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+void *__wrap_tsearch(const void *key, void **root, __compar_fn_t compare);
+
+void *__wrap_malloc(size_t size)
+{
+    return injector_fails("malloc") ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return injector_fails("malloc") ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return injector_fails("malloc") ? NULL : __real_realloc(memory, size);
+}
+
+/* It needs memory for what is not in the tree yet. */
+void *__wrap_tsearch(const void *key, void **root, __compar_fn_t compare)
+{
+    bool is_new = tfind(key, root, compare) == NULL;
+    return is_new && injector_fails("malloc") ? NULL : __real_tsearch(key, root, compare);
+}

@@ -1,0 +1,112 @@
+#!/usr/bin/python3
+"""The N-th call of each kind on the store's files fails, once or from there on, for every N."""
+
+import os
+import random
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from faults import Campaign, Script
+from history import History
+from model import Model
+
+RUNS = int(os.environ.get("FAULT_RUNS", "90"))
+EVERY = os.environ.get("FAULT_EVERY") == "1"
+SEED = int(os.environ.get("E2E_SEED", random.randrange(2**32)))
+
+WRITE = ["EIO", "ENOSPC", "EDQUOT", "EFBIG", "EINTR", "EROFS", "SHORT"]
+SYNC = ["EIO", "ENOSPC", "EDQUOT", "EINTR"]
+PATH = ["EACCES", "EMFILE", "ENOSPC", "EROFS", "EIO", "EINTR"]
+ERRORS = {
+    "mkdir": ["EACCES", "EDQUOT", "ENOSPC", "EROFS", "EIO"],
+    "open": PATH, "openat": PATH,
+    "flock": ["EINTR", "EIO", "ENOLCK"],
+    "fcntl": ["EINTR", "EIO", "ENOLCK"],
+    "fstat": ["EIO"], "fstatat": ["EACCES", "EIO"], "fstatfs": ["EIO", "EINTR"],
+    "lseek": ["EIO"],
+    "mmap": ["ENOMEM", "EAGAIN"],
+    "read": ["EIO", "EINTR", "SHORT"], "pread": ["EIO", "EINTR", "SHORT"],
+    "write": WRITE, "pwrite": WRITE, "writev": WRITE,
+    "ftruncate": ["EIO", "ENOSPC", "EFBIG", "EINTR"],
+    "fsync": SYNC, "fdatasync": SYNC,
+    "unlinkat": ["EIO", "EROFS"],
+    "close": ["EIO", "EINTR", "ENOSPC"],
+}
+
+
+def numbered(requests):
+    return [{**request, "id": f"request-{number}"} for number, request in enumerate(requests)]
+
+
+def first_start():
+    """A new directory, and each command and each way to be refused once."""
+    requests = numbered([
+        {"type": "CreateBatch", "ref": "early", "sku": "A/1", "qty": 10, "eta": "2030-01-01"},
+        {"type": "CreateBatch", "ref": "late", "sku": "A/1", "qty": 6, "eta": "2031-01-01"},
+        {"type": "Allocate", "orderid": "one", "sku": "A/1", "qty": 4},
+        {"type": "Allocate", "orderid": "two", "sku": "A/1", "qty": 5},
+        {"type": "Allocate", "orderid": "two", "sku": "A/1", "qty": 5},
+        {"type": "Allocate", "orderid": "three", "sku": "A/1", "qty": 100},
+        {"type": "ChangeBatchQuantity", "ref": "early", "qty": 4},
+        {"type": "ChangeBatchQuantity", "ref": "late", "qty": 0},
+        {"type": "GetAllocations", "orderid": "two"},
+        {"type": "ChangeBatchEta", "ref": "late", "eta": None},
+        {"type": "Deallocate", "orderid": "one", "sku": "A/1"},
+        {"type": "CreateBatch", "ref": "early", "sku": "A/1", "qty": 1, "eta": None},
+        {"type": "Allocate", "orderid": "one", "sku": "none", "qty": 1},
+        {"type": "GetStock", "sku": "A/1"},
+    ])
+    return Script("first start", [[request] for request in requests])
+
+
+def with_history():
+    """A store that has seen all rules at work, and some more of the same: one by one, in threes,
+    and queries between them."""
+    model, history = Model(), History(7, skus=5, orders=60, refs=25)
+    requests = []
+    for number in range(460):
+        request = history.next_request(model)
+        while request.get("id") in model.replies:  # a repeated one has its place in the end
+            request = history.next_request(model)
+        model.handle(dict(request))
+        requests.append(request)
+    steps, rest = [], requests[400:]
+    for number in range(0, len(rest), 4):
+        query = {"type": "GetStock", "sku": f"SKU/{number % 5}", "id": f"query-{number}"}
+        steps += [[rest[number]], rest[number + 1:number + 4] + [query]]
+    steps.append([{"type": "GetEvents", "after": 200, "id": "events"}])
+    return Script("with history", steps, history=requests[:400])
+
+
+def large_groups():
+    """Thousands of commands at once, so that LMDB writes many pages in a row with one call."""
+    batch = {"type": "CreateBatch", "ref": "b", "sku": "A/1", "qty": 10**6, "eta": None}
+    lines = [{"type": "Allocate", "orderid": f"order-{number * 7919 % 5000}", "sku": "A/1",
+              "qty": 1} for number in range(3000)]
+    shrink = {"type": "ChangeBatchQuantity", "ref": "b", "qty": 2000}
+    requests = numbered([batch, *lines, shrink])
+    return Script("large groups", [requests[:1], requests[1:2001], requests[2001:3001],
+                                   requests[3001:]])
+
+
+class IoFaults(unittest.TestCase):
+    def test_every_call_may_fail(self):
+        scripts = [first_start(), with_history(), large_groups()]
+        for script in scripts:
+            self.addCleanup(script.close)
+        wanted = os.environ.get("FAULT_SCRIPT", "")
+        campaign = Campaign([script for script in scripts if wanted in script.name],
+                            [(call, error) for call, errors in ERRORS.items() for error in errors])
+        if EVERY:
+            campaign.every()
+        else:
+            campaign.some(RUNS, SEED)
+        print(f"{campaign.report()} (E2E_SEED={SEED})", file=sys.stderr)
+        self.assertEqual(campaign.failures, [], "\n\n".join(campaign.failures[:20]))
+
+
+if __name__ == "__main__":
+    unittest.main()
