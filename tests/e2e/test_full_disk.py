@@ -2,6 +2,7 @@
 """No space left: commands are refused, reads go on, and with room all works again."""
 
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -10,10 +11,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from allocd import Client, Node, Subscriber, plain, wait_until
+from allocd import Client, Node, Subscriber, check_reply, plain, wait_until
+from history import History
+from model import Model
+from oracle import Journal, Oracle
 
 COMMANDS_MAX = 60_000
 WINDOW = 300
+CYCLES = int(os.environ.get("FULL_DISK_CYCLES", "2"))
+SEED = int(os.environ.get("E2E_SEED", random.randrange(2**32)))
+CLIENTS = 4
+ROUND = 150           # commands of each client that are in flight at once
+REFUSED_ENOUGH = 500  # commands that a full disk refuses, before there is room again
+PAGE = 4096
 
 
 class FullDiskCase(unittest.TestCase):
@@ -119,24 +129,128 @@ class FileSizeLimit(FullDiskCase):
         self.play(0)
 
 
+def mount(*arguments):
+    return subprocess.run(["mount", *arguments], capture_output=True, text=True)
+
+
+def mounted(case, *arguments):
+    """A directory on a file system of its own."""
+    directory = tempfile.TemporaryDirectory(prefix="allocd-e2e-")
+    case.addCleanup(directory.cleanup)
+    result = mount(*arguments, directory.name)
+    if result.returncode != 0:
+        case.skipTest(f"LEFT OUT: this cannot be mounted here: {result.stderr}")
+    case.addCleanup(subprocess.run, ["umount", directory.name], check=True)
+    return Path(directory.name)
+
+
 @unittest.skipIf(os.geteuid() != 0, "LEFT OUT: a full file system needs root to mount one")
 class SmallFileSystem(FullDiskCase):
     """A file system that is really full: ENOSPC."""
 
-    def mount(self, *arguments):
-        return subprocess.run(["mount", *arguments], capture_output=True, text=True)
-
     def test_tmpfs(self):
-        directory = tempfile.TemporaryDirectory(prefix="allocd-e2e-")
-        self.addCleanup(directory.cleanup)
-        result = self.mount("-t", "tmpfs", "-o", "size=2m", "allocd-e2e", directory.name)
-        if result.returncode != 0:
-            self.skipTest(f"LEFT OUT: no tmpfs can be mounted here: {result.stderr}")
-        self.addCleanup(subprocess.run, ["umount", directory.name], check=True)
-        self.begin(Node(data=Path(directory.name) / "data"))
+        home = mounted(self, "-t", "tmpfs", "-o", "size=2m", "allocd-e2e")
+        self.begin(Node(data=home / "data"))
         self.check_full()
-        self.assertEqual(self.mount("-o", "remount,size=64m", directory.name).returncode, 0)
+        self.assertEqual(mount("-o", "remount,size=64m", str(home)).returncode, 0)
         self.check_room_again()
+
+
+class UnderLoad(unittest.TestCase):
+    """Several clients that do not wait for each other, a disk that fills up and has room again,
+    and so on; the oracle looks at what was promised each time."""
+
+    def begin(self, node):
+        self.node = node
+        self.addCleanup(node.close)
+        node.start()
+        self.history, self.nothing = History(SEED, orders=20_000, refs=4_000), Model()
+        self.oracle = Oracle(Journal())
+        self.clients = {f"client-{number}": self.new_client() for number in range(CLIENTS)}
+        self.subscriber = Subscriber(node)
+        self.addCleanup(self.subscriber.close)
+        self.refused = self.answered = 0
+
+    def new_client(self):
+        client = Client(self.node)
+        self.addCleanup(client.close)
+        return client
+
+    def load(self):
+        """Each client has its commands in flight before any reply is read."""
+        waiting = {}
+        for name, client in self.clients.items():
+            requests = [self.history.next_request(self.nothing) for _ in range(ROUND)]
+            waiting[name] = [self.oracle.journal.sent(name, request) for request in requests]
+            for request in requests:
+                client.send(request)
+        for name, client in self.clients.items():
+            for entry in waiting[name]:
+                reply = check_reply(client.recv())
+                self.oracle.journal.answered(entry, reply)
+                self.assertNotEqual(reply.get("error"), "storage_failed", "no room is storage_full")
+                self.refused += reply.get("error") == "storage_full"
+                self.answered += 1
+
+    def play(self, take_room, give_room):
+        seen = []
+        with self.new_client() as client:
+            for _ in range(CYCLES):
+                end, self.refused = self.answered + COMMANDS_MAX, 0
+                take_room()
+                while self.refused < REFUSED_ENOUGH:
+                    self.assertLess(self.answered, end, "the disk does not fill up")
+                    self.load()
+                self.oracle.check(client)
+                give_room()
+                self.load()
+                self.oracle.settle(client)
+                self.oracle.check(client)
+                self.assertEqual(self.oracle.journal.take_unknown(), [], "with room all is done")
+                seen += self.subscriber.drain()
+        print(f"E2E_SEED={SEED}: {self.answered} commands, {dict(self.oracle.figures)}",
+              file=sys.stderr)
+        self.node.kill9()
+        seen += self.subscriber.drain()
+        self.oracle.listen(self.subscriber.welcome, seen)
+        with Client(self.node.start()) as client:
+            self.oracle.settle(client, self.history.sent[-1000:])
+            self.oracle.check(client)
+        self.node.stop()
+        self.oracle.verify(self.node)
+
+    def test_a_limit_on_the_size_of_files(self):
+        self.begin(Node())
+
+        def take_room():
+            size = (self.node.data / "data.mdb").stat().st_size
+            self.node.limit_file_size(size + random.randrange(64 * PAGE))
+        self.play(take_room, lambda: self.node.limit_file_size(None))
+
+    def play_with_ballast(self, home):
+        """Takes the room with another file."""
+        ballast = home / "ballast"
+        self.begin(Node(data=home / "data"))
+
+        def take_room():
+            left = os.statvfs(home)
+            with open(ballast, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, left.f_bavail * left.f_frsize - 100 * PAGE)
+        self.play(take_room, ballast.unlink)
+
+    @unittest.skipIf(os.geteuid() != 0, "LEFT OUT: mounting takes root")
+    def test_a_small_tmpfs(self):
+        self.play_with_ballast(mounted(self, "-t", "tmpfs", "-o", "size=64m", "allocd-e2e"))
+
+    @unittest.skipIf(os.geteuid() != 0, "LEFT OUT: mounting takes root")
+    def test_a_small_disk(self):
+        image = tempfile.NamedTemporaryFile(prefix="allocd-e2e-")
+        self.addCleanup(image.close)
+        image.truncate(64 * 1024 * 1024)
+        made = subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image.name], capture_output=True, text=True)
+        if made.returncode != 0:
+            self.skipTest(f"LEFT OUT: no ext4 can be made here: {made.stderr}")
+        self.play_with_ballast(mounted(self, "-o", "loop", image.name))
 
 
 if __name__ == "__main__":
