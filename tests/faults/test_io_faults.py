@@ -9,32 +9,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from faults import Campaign, Script
+from allocd import Client, Node
+from faults import ERRORS, Campaign, Fault, Script
 from history import History
 from model import Model
 
 RUNS = int(os.environ.get("FAULT_RUNS", "90"))
 EVERY = os.environ.get("FAULT_EVERY") == "1"
 SEED = int(os.environ.get("E2E_SEED", random.randrange(2**32)))
-
-WRITE = ["EIO", "ENOSPC", "EDQUOT", "EFBIG", "EINTR", "EROFS", "SHORT"]
-SYNC = ["EIO", "ENOSPC", "EDQUOT", "EINTR"]
-PATH = ["EACCES", "EMFILE", "ENOSPC", "EROFS", "EIO", "EINTR"]
-ERRORS = {
-    "mkdir": ["EACCES", "EDQUOT", "ENOSPC", "EROFS", "EIO"],
-    "open": PATH, "openat": PATH,
-    "flock": ["EINTR", "EIO", "ENOLCK"],
-    "fcntl": ["EINTR", "EIO", "ENOLCK"],
-    "fstat": ["EIO"], "fstatat": ["EACCES", "EIO"], "fstatfs": ["EIO", "EINTR"],
-    "lseek": ["EIO"],
-    "mmap": ["ENOMEM", "EAGAIN"],
-    "read": ["EIO", "EINTR", "SHORT"], "pread": ["EIO", "EINTR", "SHORT"],
-    "write": WRITE, "pwrite": WRITE, "writev": WRITE,
-    "ftruncate": ["EIO", "ENOSPC", "EFBIG", "EINTR"],
-    "fsync": SYNC, "fdatasync": SYNC,
-    "unlinkat": ["EIO", "EROFS"],
-    "close": ["EIO", "EINTR", "ENOSPC"],
-}
 
 
 def numbered(requests):
@@ -106,6 +88,19 @@ class IoFaults(unittest.TestCase):
             campaign.some(RUNS, SEED)
         print(f"{campaign.report()} (E2E_SEED={SEED})", file=sys.stderr)
         self.assertEqual(campaign.failures, [], "\n\n".join(campaign.failures[:20]))
+
+    def test_looking_for_room_takes_none(self):
+        """Whenever the node is killed."""
+        node = Node()
+        self.addCleanup(node.close)
+        node.start().stop()
+        node.start(faults={**Fault("fdatasync", "EIO", 1, False).environment(node),
+                           "ALLOCD_CRASH": "probing_for_room"})
+        with Client(node) as client:
+            client.send({"type": "CreateBatch", "ref": "b", "sku": "S", "qty": 1})
+            node.wait_killed()
+        self.assertEqual([file.name for file in node.data.iterdir() if "mdb" not in file.name],
+                         ["node.lock"])
 
 
 if __name__ == "__main__":

@@ -27,7 +27,26 @@ NO_WELCOME = 2**64  # a subscriber that may have come too late for any event
 WORKERS = 3
 REPEATED = 300      # old requests that are sent again in the end
 NTH_MAX = 100_000
+OFTEN = {"pwrite": 32, "writev": 16, "fdatasync": 16, "lseek": 16, "malloc": 512}
 FULL = {"ENOSPC", "EDQUOT", "EFBIG", "SHORT"}
+WRITE = ["EIO", "ENOSPC", "EDQUOT", "EFBIG", "EINTR", "EROFS", "SHORT"]
+SYNC = ["EIO", "ENOSPC", "EDQUOT", "EINTR"]
+PATH = ["EACCES", "EMFILE", "ENOSPC", "EROFS", "EIO", "EINTR"]
+ERRORS = {  # call: what it may fail with
+    "mkdir": ["EACCES", "EDQUOT", "ENOSPC", "EROFS", "EIO"],
+    "open": PATH, "openat": PATH,
+    "flock": ["EINTR", "EIO", "ENOLCK"],
+    "fcntl": ["EINTR", "EIO", "ENOLCK"],
+    "fstat": ["EIO"], "fstatat": ["EACCES", "EIO"], "fstatfs": ["EIO", "EINTR"],
+    "lseek": ["EIO"],
+    "mmap": ["ENOMEM", "EAGAIN"],
+    "read": ["EIO", "EINTR", "SHORT"], "pread": ["EIO", "EINTR", "SHORT"],
+    "write": WRITE, "pwrite": WRITE, "writev": WRITE,
+    "ftruncate": ["EIO", "ENOSPC", "EFBIG", "EINTR"],
+    "fsync": SYNC, "fdatasync": SYNC,
+    "unlinkat": ["EIO", "EROFS"],
+    "close": ["EIO", "EINTR", "ENOSPC"],
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,9 @@ class Fault:
     def environment(self, node):
         return {"ALLOCD_FAULT": str(self), "ALLOCD_WATCH": str(node.data),
                 "ALLOCD_FAULT_FIRED": str(node.home / "fired")}
+
+    def has_fired(self, node):
+        return (node.home / "fired").exists()
 
 
 class Script:
@@ -271,7 +293,7 @@ def play(script, fault, patience):
         try:
             conversation, kind = talk(node, script, fault, patience)
             line = without_place(last_line(node), node)
-            fired = (node.home / "fired").exists()
+            fired = fault.has_fired(node)
             check_store(node, script, conversation)
         except Exception as error:
             log = node.stderr() if node.log and node.log.exists() else ""
@@ -328,16 +350,17 @@ class Campaign:
         self.work(loop, self.loops)
 
     def some(self, count, seed):
-        """`count` runs by chance; how far N goes is learned on the way."""
+        """`count` runs by chance; how far N goes is a guess, made better on the way."""
         chance = random.Random(seed)
         limits = {}
 
         def one(_):
             script, call, error, forever = chance.choice(self.loops)
             key = (script.name, call)
-            nth = 1 + int(chance.random() * limits.get(key, 4))
+            limit = limits.get(key, OFTEN.get(call, 2))
+            nth = 1 + int(chance.random() * limit)
             if self.run(script, Fault(call, error, nth, forever)):
-                limits[key] = max(2 * nth, limits.get(key, 4))
+                limits[key] = max(nth + 1, limit)
             elif nth > 1:
                 limits[key] = nth - 1
             else:  # it is never called
