@@ -14,7 +14,7 @@ from faults import ERRORS, Campaign, Fault, Script
 from history import History
 from model import Model
 
-RUNS = int(os.environ.get("FAULT_RUNS", "90"))
+RUNS = int(os.environ.get("FAULT_RUNS", "60"))
 EVERY = os.environ.get("FAULT_EVERY") == "1"
 SEED = int(os.environ.get("E2E_SEED", random.randrange(2**32)))
 

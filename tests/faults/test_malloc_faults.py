@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from faults import Campaign, Script
 
-RUNS = int(os.environ.get("FAULT_RUNS", "90"))
+RUNS = int(os.environ.get("FAULT_RUNS", "60"))
 EVERY = os.environ.get("FAULT_EVERY") == "1"
 SEED = int(os.environ.get("E2E_SEED", random.randrange(2**32)))
 PATIENCE = 0.5  # a reply that there is no memory for does not come

@@ -19,8 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import oracle
-from allocd import (DEADLINE, Client, Node, Subscriber, check_reply, plain, run_allocd, unpack,
-                    wait_until)
+from allocd import DEADLINE, Client, Node, Subscriber, check_reply, plain, unpack
 from model import COMMANDS, Model
 
 NO_WELCOME = 2**64  # a subscriber that may have come too late for any event
@@ -32,6 +31,7 @@ FULL = {"ENOSPC", "EDQUOT", "EFBIG", "SHORT"}
 WRITE = ["EIO", "ENOSPC", "EDQUOT", "EFBIG", "EINTR", "EROFS", "SHORT"]
 SYNC = ["EIO", "ENOSPC", "EDQUOT", "EINTR"]
 PATH = ["EACCES", "EMFILE", "ENOSPC", "EROFS", "EIO", "EINTR"]
+TO_DISK = {"pwrite", "writev", "fdatasync", "fsync"}  # where EIO must end the node
 ERRORS = {  # call: what it may fail with
     "mkdir": ["EACCES", "EDQUOT", "ENOSPC", "EROFS", "EIO"],
     "open": PATH, "openat": PATH,
@@ -184,7 +184,7 @@ class Conversation:
                 refused.append(request)
         elif self.is_certain:
             expected = self.model.handle(request)
-            is_stats = request["type"] == "GetStats" # which tells more than the model knows
+            is_stats = request["type"] == "GetStats"  # which tells more than the model knows
             told = {key: reply[key] for key in expected} if is_stats else plain(reply)
             assert told == expected, f"{request} gave {reply}, expected {expected}"
 
@@ -194,6 +194,8 @@ class Conversation:
             assert not self.refused["storage_failed"], "no space is storage_full"
         elif self.fault.error not in FULL:
             assert not self.refused["storage_full"], f"{self.fault.error} is not storage_full"
+        if self.fault.error == "EIO":
+            assert not self.refused, "EIO ends the node: nobody can tell what is on disk"
 
 
 @dataclass
@@ -275,14 +277,7 @@ def check_store(node, script, conversation):
         checker.check(client)
         assert not checker.journal.take_unknown(), "commands do not work again"
     node.stop()
-    if can_verify():
-        checker.verify(node)
-
-
-def can_verify(known=[]):
-    if not known:
-        known.append("--verify" in run_allocd("--help").stdout)
-    return known[0]
+    checker.verify(node)
 
 
 def play(script, fault, patience):
@@ -301,6 +296,8 @@ def play(script, fault, patience):
                                  f"{log[-2000:]}") from error
         if not fired:
             assert kind == "went on", f"{script.name} {fault}: {kind} without a fault: {line}"
+        elif fault.error == "EIO" and fault.call in TO_DISK:
+            assert kind in ("no start", "ended"), f"{script.name} {fault}: {kind}"
         return Outcome(fault, kind if fired else "no fault", line)
     finally:
         if node.is_running():
