@@ -247,7 +247,8 @@ class UnderLoad(unittest.TestCase):
         image = tempfile.NamedTemporaryFile(prefix="allocd-e2e-")
         self.addCleanup(image.close)
         image.truncate(64 * 1024 * 1024)
-        made = subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image.name], capture_output=True, text=True)
+        made = subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image.name], text=True,
+                              capture_output=True)
         if made.returncode != 0:
             self.skipTest(f"LEFT OUT: no ext4 can be made here: {made.stderr}")
         self.play_with_ballast(mounted(self, "-o", "loop", image.name))
