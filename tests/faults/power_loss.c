@@ -461,25 +461,35 @@ static void read_options(struct campaign *c, int argc, char **argv)
     c->trace = trace_read(argv + optind, (size_t)(argc - optind));
 }
 
+/* Memory that a child shares. */
+static struct figures *shared_figures(void)
+{
+    void *memory = mmap(NULL, sizeof(struct figures), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert(memory != MAP_FAILED);
+    return memory;
+}
+
 int main(int argc, char **argv)
 {
-    static struct campaign c = {.states_wanted = 1000};
-    read_options(&c, argc, argv);
-    c.figures =
-        mmap(NULL, sizeof *c.figures, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert(c.figures != MAP_FAILED);
-    oracle_init(&c.oracle, c.model);
-    if (!learn(&c))
-        c.figures->wrong++;
-    else {
-        choose_share(&c);
-        try_all(&c);
+    struct campaign *c = calloc(1, sizeof *c);
+    assert(c != NULL);
+    c->states_wanted = 1000;
+    c->figures = shared_figures();
+    read_options(c, argc, argv);
+    oracle_init(&c->oracle, c->model);
+    if (learn(c)) {
+        choose_share(c);
+        try_all(c);
+    } else {
+        c->figures->wrong++;
     }
-    print_figures(&c);
-    uint64_t wrong = c.figures->wrong;
-    oracle_release(&c.oracle);
-    trace_release(&c.trace);
-    free(c.fates);
-    munmap(c.figures, sizeof *c.figures);
-    return wrong == 0 ? 0 : 1;
+    print_figures(c);
+    int status = c->figures->wrong == 0 ? 0 : 1;
+    oracle_release(&c->oracle);
+    trace_release(&c->trace);
+    munmap(c->figures, sizeof *c->figures);
+    free(c->fates);
+    free(c);
+    return status;
 }

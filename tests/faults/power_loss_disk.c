@@ -122,8 +122,10 @@ static void keep_length(struct disk_file *file, size_t len)
         must(file->durable != NULL, "durable bytes");
         file->capacity = capacity;
     }
-    if (len > file->len)
+    if (len > file->len) {
+        assert(file->durable != NULL);
         memset(file->durable + file->len, 0, len - file->len);
+    }
     file->len = len;
     set_length(file, len);
 }

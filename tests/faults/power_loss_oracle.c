@@ -344,8 +344,9 @@ bool oracle_goes_on(const char *copy, FILE *why)
     char error[LMDB_STORE_ERROR_BYTES];
     struct lmdb_store_options options = {.directory = copy,
                                          .map_size_bytes = MAP_BYTES,
-                                         .cache_bytes = 1024 * 1024,
-                                         .ids_kept = 10000};
+                                         .cache_bytes = MAP_BYTES,
+                                         .ids_kept = 10000,
+                                         .check_bytes = MAP_BYTES};
     struct lmdb_store *store = lmdb_store_open(&options, error);
     if (store == NULL) {
         fprintf(why, "the store does not open: %s\n", error);
