@@ -182,11 +182,25 @@ static void copy_file(const char *from, const char *to, const char *name)
     close(out);
 }
 
-static bool goes_on(struct campaign *c, FILE *why)
+/* LMDB never syncs its locks: they may be anything. */
+static void spoil_locks(const char *directory, uint64_t chance)
+{
+    char path[PATH_MAX + 16];
+    uint64_t locks[1024];
+    for (size_t i = 0; i < sizeof locks / sizeof *locks; i++)
+        locks[i] = mixed(chance + i);
+    snprintf(path, sizeof path, "%s/lock.mdb", directory);
+    FILE *file = fopen(path, "wb");
+    assert(file != NULL);
+    fwrite(locks, 1, chance % sizeof locks, file);
+    fclose(file);
+}
+
+static bool goes_on(struct campaign *c, uint64_t chance, FILE *why)
 {
     copy_file(c->model, c->copy, "data.mdb");
     copy_file(c->model, c->copy, "node.lock");
-    copy_file(c->model, c->copy, "lock.mdb");
+    spoil_locks(c->copy, chance);
     c->figures->went_on++;
     return oracle_goes_on(c->copy, why);
 }
@@ -226,7 +240,8 @@ static void try_state(struct campaign *c, const struct plan *plan)
     disk_cut(&c->disk, c->fates,
              is_rough ? (enum length_fate)(chance % 3) : LENGTH_OF_WHAT_IS_THERE, chance >> 8);
     bool goes = c->messages == 0 || chance % GO_ON_EVERY == 0;
-    bool good = oracle_check(&c->oracle, c->messages, why) && (!goes || goes_on(c, why));
+    bool good =
+        oracle_check(&c->oracle, c->messages, why) && (!goes || goes_on(c, mixed(chance), why));
     disk_mend(&c->disk);
     fclose(why);
     if (!good) {
