@@ -1,0 +1,242 @@
+/* allocd --verify: a whole store is whole, and each contradiction between its tables, with seals
+ * that are right, is found and named. What is about the log is in test_verify_log.c. */
+#include "tests/support/verified_store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- whole ones ---- */
+
+static void a_whole_store_is_whole(void **state)
+{
+    struct verified *f = *state;
+    verified_expect_whole(f);
+    assert_non_null(strstr(f->report, "events: 1..17: ok\n"));
+    assert_non_null(strstr(f->report, "replies: 13 remembered: ok\n"));
+    assert_non_null(strstr(f->report, "waiting lines: 1: ok\n"));
+}
+
+static off_t size_of(const struct verified *f, const char *name)
+{
+    char path[160];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/%s", f->directory, name);
+    return stat(path, &status) == 0 ? status.st_size : -1;
+}
+
+static void cut(const struct verified *f, const char *name, off_t size)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", f->directory, name);
+    assert_int_equal(truncate(path, size), 0);
+}
+
+static void remove_file(const struct verified *f, const char *name)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", f->directory, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* What a first start leaves that died at some point. */
+static void a_start_that_died_is_no_damage(void **state)
+{
+    struct verified *f = *state;
+    cut(f, "node.lock", 0);
+    const off_t left[] = {8192, 4096, 100, 0};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        cut(f, "data.mdb", left[i]);
+        verified_expect_whole(f);
+        assert_int_equal(size_of(f, "data.mdb"), left[i]); /* nothing is changed */
+        assert_int_equal(size_of(f, "node.lock"), 0);
+    }
+    remove_file(f, "data.mdb");
+    verified_expect_whole(f);
+    assert_int_equal(size_of(f, "data.mdb"), -1);
+    remove_file(f, "lock.mdb");
+    remove_file(f, "node.lock");
+    verified_expect_whole(f);
+    struct sample sample; /* and a node starts there */
+    assert_true(sample_open(&sample, f->directory, UINT64_MAX));
+    sample_close(&sample);
+    verified_expect_whole(f);
+    assert_non_null(strstr(f->report, "events: 1..0: ok\n"));
+}
+
+static void one_that_cannot_be_looked_at(void **state)
+{
+    struct verified *f = *state;
+    struct sample sample;
+    assert_true(sample_open(&sample, f->directory, UINT64_MAX));
+    assert_false(verified_report(f, f->directory));
+    assert_non_null(strstr(f->report, "is in use by a node"));
+    sample_close(&sample);
+    assert_false(verified_report(f, "/nonexistent/store"));
+    assert_non_null(strstr(f->report, "is not there"));
+    assert_false(verified_report(f, "/"));
+    assert_non_null(strstr(f->report, "is not the directory of a store"));
+    cut(f, "data.mdb", 0);
+    assert_false(verified_report(f, f->directory));
+    assert_non_null(strstr(f->report, "is empty or gone"));
+    remove_file(f, "data.mdb");
+    assert_false(verified_report(f, f->directory));
+    assert_non_null(strstr(f->report, "is empty or gone"));
+    assert_false(sample_open(&sample, f->directory, UINT64_MAX));
+    assert_non_null(strstr(sample.error, "is empty or gone"));
+    sample_close(&sample);
+}
+
+/* ---- the tables ---- */
+
+static void wrong_totals_and_counters(void **state)
+{
+    struct verified *f = *state;
+    struct product_totals totals;
+    struct record record;
+    struct meta meta;
+    verified_begin(f);
+    assert_true(
+        record_get_totals(text_of("RED"), verified_get(f, "products", text_of("RED")), &totals));
+    totals.available++;
+    record_put_totals(&record, text_of("RED"), &totals);
+    verified_put(f, "products", text_of("RED"), &record);
+    verified_drop(f, "products", text_of("GREEN"));
+    meta = verified_get_meta(f);
+    meta.waiting_lines = 7;
+    meta.products = 4;
+    meta.last_of_type[MESSAGE_ALLOCATED]--;
+    verified_put_meta(f, meta);
+    verified_commit_unstamped(f);
+    verified_expect(f, "products: RED is not what the log says");
+    verified_expect(f, "product GREEN is missing");
+    verified_expect(f, "counters: 1 lines wait, not 7");
+    verified_expect(f, "counters: there are 3 products, not 4");
+    verified_expect(f, "counters: the newest events of each type are others");
+}
+
+static void wrong_batches(void **state)
+{
+    struct verified *f = *state;
+    struct key key = key_of_two(text_of("RED"), text_of("b2"));
+    struct key gone = key_of_two(text_of("BLUE"), text_of("b3"));
+    struct key use = key_of_use(text_of("GREEN"), date_none(), 17);
+    struct key other_use = key_of_use(text_of("GREEN"), date_none(), 16);
+    struct key exhausted = key_of_use(text_of("RED"), date_none(), 1);
+    struct batch batch;
+    struct record record;
+    verified_begin(f);
+    assert_true(
+        record_get_batch(key_text(&key), verified_get(f, "batches", key_text(&key)), &batch));
+    batch.newest = 5;
+    record_put_batch(&record, key_text(&key), &batch);
+    verified_put(f, "batches", key_text(&key), &record);
+    verified_drop(f, "batches", key_text(&gone));
+    verified_drop(f, "use", key_text(&use));
+    record_put_text(&record, key_text(&other_use), text_of("b4"));
+    verified_put(f, "use", key_text(&other_use), &record);
+    record_put_text(&record, key_text(&exhausted), text_of("b1"));
+    verified_put(f, "use", key_text(&exhausted), &record);
+    record_put_text(&record, text_of("b1"), text_of("BLUE"));
+    verified_put(f, "refs", text_of("b1"), &record);
+    verified_drop(f, "refs", text_of("b4"));
+    verified_commit(f);
+    verified_expect(f, "batches: RED/b2 is not what the log says");
+    verified_expect(f, "batch b3 is missing");
+    verified_expect(f, "in the order of use, batch b4 is missing");
+    verified_expect(f, "order of use: RED////////////%01 is not what the log says");
+    verified_expect(f, "references: b1 is not what the log says");
+    verified_expect(f, "the SKU of batch b4 is missing");
+}
+
+static void wrong_lines(void **state)
+{
+    struct verified *f = *state;
+    struct key moved = key_of_two(text_of("o1"), text_of("RED"));
+    struct key gone = key_of_two(text_of("o2"), text_of("RED"));
+    struct key extra = key_of_two(text_of("o7"), text_of("RED"));
+    struct record record;
+    MDB_cursor *cursor;
+    MDB_val k;
+    MDB_val v;
+    verified_begin(f);
+    record_put_line(&record, key_text(&moved), 5);
+    verified_put(f, "lines", key_text(&moved), &record);
+    verified_drop(f, "lines", key_text(&gone));
+    record_put_line(&record, key_text(&extra), 4);
+    verified_put(f, "lines", key_text(&extra), &record);
+    assert_int_equal(mdb_cursor_open(f->txn, verified_table(f, "waiting"), &cursor), 0);
+    assert_int_equal(mdb_cursor_get(cursor, &k, &v, MDB_FIRST), 0);
+    assert_int_equal(mdb_cursor_del(cursor, 0), 0);
+    struct key waiting = key_of_waiting(text_of("RED"), 4);
+    record_put_waiting(&record, key_text(&waiting), &(struct waiting_line){text_of("o1"), 10, 4});
+    verified_put(f, "waiting", key_text(&waiting), &record);
+    verified_commit(f);
+    verified_expect(f, "lines: o1/RED is not what the log says");
+    verified_expect(f, "line o2/RED is missing");
+    verified_expect(f, "lines: o7/RED is not what the log says");
+    verified_expect(f, "among those that wait, line o3/BLUE is missing");
+    verified_expect(f, "waiting lines: RED////////%04 is not what the log says");
+}
+
+/* A record under another key, with a seal that is right for where it was. */
+static void a_broken_seal(void **state)
+{
+    static const struct {
+        const char *table;
+        const char *finding;
+    } each[] = {
+        {"products", "products: the record BLACK is damaged"},
+        {"batches", "batches: the record BLACK is damaged"},
+        {"use", "order of use: the record BLACK is damaged"},
+        {"refs", "references: the record BLACK is damaged"},
+        {"lines", "lines: the record BLACK is damaged"},
+        {"waiting", "waiting lines: the record BLACK is damaged"},
+    };
+    struct verified *f = *state;
+    struct record record;
+    verified_begin(f);
+    record_put_line(&record, text_of("o1"), 5);
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+        verified_put(f, each[i].table, text_of("BLACK"), &record);
+    verified_commit(f);
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+        verified_expect(f, each[i].finding);
+}
+
+/* ---- metas and pages ---- */
+
+static void a_transaction_without_its_stamp(void **state)
+{
+    struct verified *f = *state;
+    verified_begin(f);
+    verified_drop(f, "refs", text_of("b4"));
+    verified_commit_unstamped(f);
+    verified_expect(f, "is not of the transaction that it names");
+    struct sample sample;
+    assert_false(sample_open(&sample, f->directory, 0));
+    assert_non_null(strstr(sample.error, "is not of the transaction that it names"));
+    sample_close(&sample);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, verified_set_up, verified_tear_down)
+        TEST(a_whole_store_is_whole),
+        TEST(a_start_that_died_is_no_damage),
+        TEST(one_that_cannot_be_looked_at),
+        TEST(wrong_totals_and_counters),
+        TEST(wrong_batches),
+        TEST(wrong_lines),
+        TEST(a_broken_seal),
+        TEST(a_transaction_without_its_stamp),
+    };
+    return cmocka_run_group_tests_name("lmdb_verify", tests, NULL, NULL);
+}
