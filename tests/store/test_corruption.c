@@ -3,7 +3,7 @@
  * are run. A store is refused, or all its answers are those of the whole one; a record that rots
  * while it is open is an error for who asks for it.
  *
- * CORRUPTIONS (300) of them, from CORRUPTION_FIRST_SEED (1) on. Each is tried a second time with
+ * CORRUPTIONS (200) of them, from CORRUPTION_FIRST_SEED (1) on. Some are tried a second time with
  * the look at the pages turned off, to see what LMDB and the records' checksums notice by
  * themselves: that is printed and not judged. */
 #include "tests/support/sample_store.h"
@@ -19,6 +19,7 @@
 #define PAGE_BYTES ((size_t)4096)
 #define SECTOR_BYTES ((size_t)512)
 #define CHILD_SECONDS 60u
+#define UNWALKED_EVERY 4u
 
 /* What became of a damaged store; of those below, the exit status of the process that looked. */
 enum fate { UNAFFECTED = 10, REFUSED, DETECTED, WRONG, DIED, FATES_END };
@@ -285,8 +286,10 @@ static bool corrupt(const struct truth *truth, uint64_t seed, uint64_t walked[KI
     put_file(truth, bytes, d.size);
     enum fate fate = look_apart(truth, UINT64_MAX);
     walked[d.kind][(int)fate - (int)UNAFFECTED]++;
-    put_file(truth, bytes, d.size);
-    unwalked[d.kind][(int)look_apart(truth, 0) - (int)UNAFFECTED]++;
+    if (seed / KINDS % UNWALKED_EVERY == 0) {
+        put_file(truth, bytes, d.size);
+        unwalked[d.kind][(int)look_apart(truth, 0) - (int)UNAFFECTED]++;
+    }
     free(bytes);
     if (fate != WRONG && fate != DIED)
         return true;
@@ -301,7 +304,7 @@ int main(void)
     static uint64_t walked[KINDS][FATES];
     static uint64_t unwalked[KINDS][FATES];
     uint64_t first = number_from_environment("CORRUPTION_FIRST_SEED", 1);
-    uint64_t count = number_from_environment("CORRUPTIONS", 300);
+    uint64_t count = number_from_environment("CORRUPTIONS", 200);
     uint64_t failures = 0;
     struct truth truth;
     make_truth(&truth);

@@ -2,6 +2,7 @@
  * that are right, is found and named. What is about the log is in test_verify_log.c. */
 #include "tests/support/verified_store.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -225,6 +226,42 @@ static void a_transaction_without_its_stamp(void **state)
     sample_close(&sample);
 }
 
+/* LMDB writes its meta pages through a descriptor of their own. */
+static int descriptor_of_metas(void)
+{
+    for (int fd = 3; fd < 1024; fd++) {
+        int flags = fcntl(fd, F_GETFL);
+        if (flags >= 0 && (flags & O_DSYNC) != 0)
+            return fd;
+    }
+    return -1;
+}
+
+/* LMDB leaves half of the transaction there, which is not taken for damage. */
+static void a_meta_page_that_could_not_be_written(void **state)
+{
+    struct verified *f = *state;
+    for (unsigned round = 0; round < 4; round++) {
+        struct sample sample;
+        char line[64];
+        assert_true(sample_open(&sample, f->directory, UINT64_MAX));
+        snprintf(line, sizeof line, "CreateBatch again-%u RED 1", round);
+        assert_non_null(sample_ask(&sample, line));
+        int broken = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        assert_true(broken >= 0);
+        assert_true(dup2(broken, descriptor_of_metas()) >= 0);
+        close(broken);
+        assert_null(sample_ask(&sample, "CreateBatch never RED 1 id=never"));
+        sample_close(&sample);
+        verified_expect_whole(f);
+    }
+    struct sample sample;
+    assert_true(sample_open(&sample, f->directory, UINT64_MAX));
+    assert_string_equal(sample_ask(&sample, "GetBatch again-3"), "ok RED again-3:1/1:-");
+    assert_string_equal(sample_ask(&sample, "GetBatch never"), "unknown_batch never");
+    sample_close(&sample);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +274,7 @@ int main(void)
         TEST(wrong_lines),
         TEST(a_broken_seal),
         TEST(a_transaction_without_its_stamp),
+        TEST(a_meta_page_that_could_not_be_written),
     };
     return cmocka_run_group_tests_name("lmdb_verify", tests, NULL, NULL);
 }
