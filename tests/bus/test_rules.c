@@ -37,6 +37,18 @@ static void rule_1_available_never_falls_below_zero(void **state)
     CONVERSE(state, exchanges);
 }
 
+static void rule_1_one_more_than_available_does_not_fit(void **state)
+{
+    static const struct exchange exchanges[] = {
+        {"CreateBatch b1 RED 10 -", "ok seq=1", NULL},
+        {"Allocate o1 RED 11", "out_of_stock RED seq=2", NULL},
+        {"Allocate o1 RED 10", "ok seq=3 batchref=b1", NULL},
+        {"Allocate o2 RED 1", "out_of_stock RED seq=4", NULL},
+        {"GetBatch b1", "ok RED b1:0/10:-", ""},
+    };
+    CONVERSE(state, exchanges);
+}
+
 /* ---- rule 2: the order of use ---- */
 
 static void rule_2_warehouse_then_earliest_eta_then_the_older_batch(void **state)
@@ -408,6 +420,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(rule_1_no_line_is_split),
         CASE(rule_1_available_never_falls_below_zero),
+        CASE(rule_1_one_more_than_available_does_not_fit),
         CASE(rule_2_warehouse_then_earliest_eta_then_the_older_batch),
         CASE(rule_2_a_batch_that_is_too_small_is_passed_over),
         CASE(rule_2_an_eta_that_changes_moves_the_batch),

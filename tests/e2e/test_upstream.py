@@ -58,7 +58,7 @@ class UpstreamCase(unittest.TestCase):
     def wait_for_counts(self, *wanted):
         try:
             wait_until(lambda: self.counts() == wanted, "upstream_received and upstream_bad")
-        except TimeoutError:
+        except AssertionError:
             self.assertEqual(self.counts(), wanted)
 
     def quantity(self, ref="b"):

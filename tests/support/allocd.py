@@ -63,7 +63,7 @@ def wait_until(is_so, what, deadline=DEADLINE):
         if result:
             return result
         if time.monotonic() > end:
-            raise TimeoutError(f"not within {deadline:.0f} s: {what}")
+            raise AssertionError(f"not within {deadline:.0f} s: {what}")
         time.sleep(0.002)
 
 
