@@ -188,6 +188,33 @@ static void one_command_moves_many_lines(void **state)
                         "ok seq=3003 products=1 waiting_lines=400");
 }
 
+/* So many that the lists that grew for it are given back: the next command starts with new ones. */
+static void one_command_moves_very_many_lines(void **state)
+{
+    enum { LINES = 66000 };
+    struct conversation *c = *state;
+    char line[40];
+    conversation_ask(c, "CreateBatch b1 RED 66000 -");
+    for (size_t i = 0; i < LINES; i++) {
+        snprintf(line, sizeof line, "Allocate o%zu RED 1", i);
+        conversation_send(c, line);
+        if (bus_group_is_full(c->fakes->bus) || i + 1 == LINES) {
+            assert_int_equal(conversation_commit(c), STORE_OK);
+            publish_and_end(c);
+            fake_publisher_clear(&c->fakes->publisher);
+        }
+    }
+    conversation_send(c, "ChangeBatchQuantity b1 0");
+    assert_int_equal(conversation_commit(c), STORE_OK);
+    assert_string_equal(conversation_reply(c, 0), "ok seq=198002");
+    bus_publish(c->fakes->bus);
+    assert_int_equal(c->fakes->publisher.count, 1 + LINES + LINES);
+    fake_publisher_clear(&c->fakes->publisher);
+    conversation_end_group(c);
+    assert_string_equal(conversation_ask(c, "ChangeBatchQuantity b1 2"), "ok seq=198005");
+    assert_int_equal(c->fakes->publisher.count, 3);
+}
+
 static void time_never_goes_back(void **state)
 {
     struct conversation *c = *state;
@@ -507,6 +534,7 @@ int main(void)
         CASE(a_group_is_full_after_so_many_requests),
         CASE(a_group_is_full_after_so_many_bytes),
         CASE(one_command_moves_many_lines),
+        CASE(one_command_moves_very_many_lines),
         CASE(time_never_goes_back),
         CASE(figures_count_what_was_answered),
         CASE(a_failing_notifier_is_counted_and_logged),

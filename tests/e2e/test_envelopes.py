@@ -103,6 +103,12 @@ class Envelopes(SocketCase):
         socket.send_multipart([b"", PING])
         self.assert_reply(self.receive(socket), [b""])
 
+    def test_several_bodies_with_a_large_one(self):
+        socket = self.new_socket(zmq.DEALER)
+        for bodies in ([PING, b"\x00" * 70_000], [b"\x00" * 70_000, PING]):
+            socket.send_multipart([b"", *bodies])
+            self.assert_reply(self.receive(socket), [b""], "too_large")
+
     def test_an_empty_body(self):
         socket = self.new_socket(zmq.DEALER)
         socket.send_multipart([b"", b""])
@@ -119,6 +125,15 @@ class Envelopes(SocketCase):
         full[-1] = b"f15"
         socket.send_multipart(full + [PING])
         self.assert_reply(self.receive(socket), full)
+
+    def test_thousands_that_are_dropped_hold_nobody_up(self):
+        before = self.client.ask("GetStats")["requests_dropped"]
+        socket = self.new_socket(zmq.DEALER)
+        for _ in range(3000):
+            socket.send_multipart([b"f"] * (ENVELOPE_MAX + 2))
+        socket.send_multipart([b"", PING])
+        self.assert_reply(self.receive(socket), [b""])
+        self.assertEqual(self.client.ask("GetStats")["requests_dropped"] - before, 3000)
 
     def test_seventeen_frames_are_dropped_and_counted(self):
         before = self.client.ask("GetStats")

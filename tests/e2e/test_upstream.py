@@ -137,6 +137,22 @@ class Upstream(UpstreamCase):
         self.wait_for_counts(1, 0)
         self.assertEqual(self.quantity(), 6)
 
+    def test_a_full_disk_puts_it_off(self):
+        self.node.limit_file_size(8192)  # its log has room, its store has none
+        self.feed.publish({"type": "BatchQuantityChanged", "ref": "b", "qty": 5})
+        wait_until(lambda: "no space left" in self.node.stderr(), "the commit failed")
+        self.assertEqual((self.quantity(), self.counts()), (10, (1, 0)))
+        self.node.limit_file_size(None)
+        wait_until(lambda: self.quantity() == 5, "it is carried out")
+        self.assertEqual(self.counts(), (1, 0))
+
+    def test_many_bad_ones_between_commands(self):
+        for number in range(3000):
+            self.feed.publish(b"\xc1")
+        self.feed.publish({"type": "BatchQuantityChanged", "ref": "b", "qty": 5})
+        self.wait_for_counts(3001, 3000)
+        self.assertEqual(self.quantity(), 5)
+
     def test_many_between_commands(self):
         for number in range(1000):
             self.feed.publish({"type": "BatchQuantityChanged", "ref": "b", "qty": number + 100})

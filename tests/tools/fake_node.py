@@ -52,8 +52,10 @@ def get_events(log, request, first=None, page=None):
 class FakeNode:
     """A ROUTER whose replies `handler(request)` makes, and an XPUB that greets subscribers."""
 
-    def __init__(self, handler=echo, log=None, commands=None, events=None, welcome=True, curve=False):
+    def __init__(self, handler=echo, log=None, commands=None, events=None, welcome=True, curve=False,
+                 denies=False):
         self.handler, self.log, self.welcome, self.curve = handler, log, welcome, curve
+        self.denies = denies
         self.requests, self.subscriptions = [], []
         self.context = zmq.Context()
         self.outbox = queue.Queue()
@@ -61,6 +63,8 @@ class FakeNode:
         self.inbox.bind("inproc://inbox")
         self.wake = self.context.socket(zmq.PAIR)
         self.wake.connect("inproc://inbox")
+        self.gate = self.context.socket(zmq.REP)  # who is let in (RFC 27/ZAP)
+        self.gate.bind("inproc://zeromq.zap.01")
         self.router, self.commands = self.bind(zmq.ROUTER, commands)
         self.xpub, self.events = self.bind(zmq.XPUB, events)
         self.changed = threading.Condition()
@@ -71,6 +75,8 @@ class FakeNode:
         found = self.context.socket(kind)
         found.linger = 0
         found.sndhwm = 0
+        if self.denies:
+            found.zap_domain = b"nobody"
         if kind == zmq.XPUB:
             found.setsockopt(zmq.XPUB_VERBOSE, 1)
         elif self.curve:
@@ -87,7 +93,7 @@ class FakeNode:
 
     def run(self):
         poller = zmq.Poller()
-        for one in (self.router, self.xpub, self.inbox):
+        for one in (self.router, self.xpub, self.inbox, self.gate):
             poller.register(one, zmq.POLLIN)
         while True:
             ready = dict(poller.poll())
@@ -95,6 +101,9 @@ class FakeNode:
                 self.answer(self.router.recv_multipart())
             if self.xpub in ready:
                 self.subscribed(self.xpub.recv())
+            if self.gate in ready:
+                version, request = self.gate.recv_multipart()[:2]
+                self.gate.send_multipart([version, request, b"400", b"nobody is let in", b"", b""])
             if self.inbox in ready:
                 self.inbox.recv()
                 task = self.outbox.get()

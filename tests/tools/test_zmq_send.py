@@ -154,6 +154,13 @@ class Raw(unittest.TestCase):
             self.assertEqual(node.requests[1], b"\xc1" * 100000)
             self.assertEqual(node.requests[3], b"")
 
+    def test_too_much(self):
+        with FakeNode() as node, tempfile.NamedTemporaryFile() as file:
+            file.truncate((64 << 20) + 1)
+            status, lines, errors = run(node, "--raw", file.name)
+            self.assertEqual((status, lines, node.requests), (2, [], []))
+            self.assertIn("File too large", errors)
+
 
 class Verbose(unittest.TestCase):
     def test_frames_both_ways(self):
@@ -200,6 +207,13 @@ class Connections(unittest.TestCase):
             self.assertEqual((status, lines), (3, []))
             self.assertIn("does not let", errors)
             self.assertEqual(run(node, "-", stdin=b"{}{}")[0], 3)
+
+    def test_denied(self):
+        with FakeNode(denies=True) as node:
+            for arguments in (["Ping"], ["sub"]):
+                status, lines, errors = run(node, *arguments, "--timeout", "20")
+                self.assertEqual((status, lines), (3, []))
+                self.assertIn("does not let this client in", errors)
 
     def test_node_that_starts_later(self):
         endpoint, holder = free_endpoint()

@@ -176,7 +176,8 @@ class Sub(unittest.TestCase):
                 ({"ok": True, "events": [], "next": 0, "head": 2, "first": 1}, 5),
                 ({"ok": True, "events": [event(2), event(1)], "next": None, "head": 2, "first": 1}, 6),
                 ({"ok": True, "events": [event(1), event(1)], "next": None, "head": 2, "first": 1}, 5),
-                ({"ok": True, "events": ["x"], "next": None, "head": 2, "first": 1}, 5)]
+                ({"ok": True, "events": ["x"], "next": None, "head": 2, "first": 1}, 5),
+                ({"ok": True, "events": [event(1)], "next": None, "head": 2, "first": 1}, 6)]
         for reply, expected in rows:
             with self.subTest(reply=reply), FakeNode(lambda request: reply) as node:
                 node.welcome = False
@@ -199,6 +200,34 @@ class Sub(unittest.TestCase):
             self.wait_subscribed(node)
             node.do(lambda: node.pulse_now("Welcome/", 99))
             self.assertEqual([e["seq"] for e in program.end()[1]], list(range(10, 100, 10)))
+
+    def test_pages_with_more_than_was_asked_for(self):
+        log = [event(1), event(2, 1), event(3, 2)]
+        with FakeNode(lambda request: get_events(log, request), log=None) as node:
+            node.welcome = False
+            program = self.start(node, "--from", "1", "--count", "4")
+            self.wait_subscribed(node)
+            node.do(lambda: node.pulse_now("Welcome/", 2))
+            self.assertEqual(program.seqs(2), [1, 2])
+            node.publish(event(3, 2), event(4, 3), store=False)
+            self.assertEqual(program.end()[:2], (0, [event(3, 2), event(4, 3)]))
+
+    def test_the_oldest_kept_may_be_newer_than_the_welcome(self):
+        with FakeNode(lambda request: get_events([event(4, 3)], request), log=None) as node:
+            node.welcome = False
+            program = self.start(node, "--from", "0", "--count", "1")
+            self.wait_subscribed(node)
+            node.do(lambda: node.pulse_now("Welcome/", 2))
+            node.wait(lambda: node.requests)
+            node.publish(event(4, 3), store=False)
+            self.assertEqual(program.end()[:2], (0, [event(4, 3)]))
+
+    def test_output_that_cannot_be_written(self):
+        with FakeNode(log=[event(1)]) as node, open("/dev/full", "w") as full:
+            done = subprocess.run(command(node, "sub", "--from", "1"), stdout=full,
+                                  stderr=subprocess.PIPE, timeout=DEADLINE_S)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(b"cannot write", done.stderr)
 
     def test_no_command_endpoint(self):
         endpoint, holder = free_endpoint()
