@@ -38,7 +38,9 @@ check() {
     never 'store/' '"(node|tools|tests)/|"bus/(bus|handl|on_|dispatch|queries|queue)|<(zmq|czmq|jansson)' || true
     never 'store/memory_' '<(lmdb|msgpack)|"store/lmdb_' || true
     never 'node/' '"(tools|tests)/|<(lmdb|msgpack|jansson)' || true
-    never 'tools/' '"(node|tests|bus)/|"store/(lmdb|memory)|<lmdb' || true
+    never 'tools/' '"(node|tests|bus)/|"store/(lmdb|memory)' || true
+    # The ceiling that the benchmark measures is LMDB itself.
+    never 'tools/' '<lmdb' | grep -v '^tools/zmq_send/bench/commits\.c:' || true
     only '' '"|<' || true # an include by macro would slip through all of these
     every_include_names_its_layer
 }
@@ -64,6 +66,7 @@ must_catch node/planted.c '#include "tools/zmq_send/main.h"'
 must_catch node/planted.c '#include <lmdb.h>'
 must_pass node/planted.c '#include "bus/bus.h"' '#include <czmq.h>'
 must_catch tools/zmq_send/planted.c '#include "bus/bus.h"'
+must_catch tools/zmq_send/planted.c '#include <lmdb.h>'
 must_pass tools/zmq_send/planted.c '#include "store/codec.h"' '#include <jansson.h>'
 must_catch node/planted.c '#include "bus.h"'
 must_catch node/planted.c '#include "node/../bus/bus.h"'

@@ -1,5 +1,6 @@
 /* zmq-send: the command-line client of allocd. */
 #include "tools/zmq_send/batch.h"
+#include "tools/zmq_send/bench/bench.h"
 #include "tools/zmq_send/follow.h"
 #include "tools/zmq_send/options.h"
 #include "tools/zmq_send/report.h"
@@ -53,6 +54,8 @@ static enum status run(int argc, char **argv)
         return print(options_help);
     if (options.mode == MODE_VERSION)
         return print("zmq-send " ALLOCD_VERSION "\n");
+    if (options.mode == MODE_BENCH)
+        return bench_run(&options);
     return talk(&options);
 }
 

@@ -13,13 +13,14 @@
 #define COMMANDS_DEFAULT "tcp://127.0.0.1:5555"
 #define EVENTS_DEFAULT "tcp://127.0.0.1:5556"
 #define TIMEOUT_DEFAULT_MS 5000
-#define TIMEOUT_MAX_S 1e9
+#define NUMBER_MAX 1e9
 
 const char *const options_help =
     "Usage: zmq-send [OPTION]... TYPE [FIELD=VALUE | FIELD:=JSON]...\n"
     "       zmq-send [OPTION]... --raw FILE\n"
     "       zmq-send [OPTION]... -\n"
     "       zmq-send [OPTION]... sub [PREFIX]... [--from SEQ] [--count N]\n"
+    "       zmq-send [OPTION]... bench [--clients N] [--inflight N] [--seconds S] ...\n"
     "Sends a command or query to allocd and prints the reply as a line of JSON.\n"
     "\n"
     "  TYPE FIELD=VALUE...      one request; = types the value as the field wants it,\n"
@@ -27,6 +28,8 @@ const char *const options_help =
     "  -                        requests are JSON objects on standard input, in any layout;\n"
     "                           one line of JSON for each, in order\n"
     "  sub [PREFIX]...          prints events whose topic (TYPE/SKU/) begins with a PREFIX\n"
+    "\n"
+    "  bench                    measures a node, which it fills with batches and lines\n"
     "\n"
     "  -e, --endpoint ENDPOINT  where commands go (default $ALLOCD_COMMANDS,\n"
     "                           else " COMMANDS_DEFAULT ")\n"
@@ -38,6 +41,18 @@ const char *const options_help =
     "      --from SEQ           sub: first the stored events with this seq or a higher one\n"
     "                           (0: from the oldest one that is kept)\n"
     "      --count N            sub: stop after N events\n"
+    "      --clients N          bench: connections (default 1)\n"
+    "      --inflight N         bench: requests in flight on each (default 4096)\n"
+    "      --seconds S          bench: how long (default 10)\n"
+    "      --skus N             bench: how many SKUs (default 10000)\n"
+    "      --zipf EXPONENT      bench: some SKUs more often than others (default 0: all alike)\n"
+    "      --ids                bench: an id with every command\n"
+    "      --random-orders      bench: order ids in no order (default: they grow)\n"
+    "      --mix KIND=SHARE,... bench: of allocate, deallocate, change, get and lines (GetStock,\n"
+    "                           GetAllocations); default allocate=100\n"
+    "      --ceiling[=DIR]      bench: beside it a bare ROUTER that echoes, and bare commits of\n"
+    "                           LMDB in DIR (default .), turn about\n"
+    "      --json               bench: results as a line of JSON\n"
     "  -v, --verbose            shows all frames on standard error, decoded and in hex\n"
     "      --version            prints the version\n"
     "      --help               prints this\n"
@@ -46,27 +61,41 @@ const char *const options_help =
     "the deadline, or not let in; 4 timed out or cut off, outcome unknown (repeat with the same\n"
     "--id); 5 the answer broke the protocol; 6 sub saw a gap that could not be filled.\n";
 
-static bool parse_count(const char *name, const char *text, uint64_t min, uint64_t *out)
+static bool parse_count(const char *name, const char *text, uint64_t min, uint64_t max,
+                        uint64_t *out)
 {
     char *end = NULL;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < min) {
-        complain("%s takes an integer from %u on, not '%s'", name, (unsigned)min, text);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < min ||
+        value > max) {
+        complain("%s takes an integer from %llu to %llu, not '%s'", name, (unsigned long long)min,
+                 (unsigned long long)max, text);
         return false;
     }
     *out = value;
     return true;
 }
 
-static bool parse_timeout(const char *text, int64_t *out_ms)
+/* Of seconds, or an exponent. */
+static bool parse_number(const char *name, const char *text, bool may_be_zero, double *out)
 {
     char *end = NULL;
-    double seconds = strtod(text, &end);
-    if (end == text || *end != '\0' || !(seconds > 0 && seconds <= TIMEOUT_MAX_S)) {
-        complain("--timeout takes seconds above 0, not '%s'", text);
+    double number = strtod(text, &end);
+    bool is_good = end != text && *end == '\0' && number <= NUMBER_MAX &&
+                   (number > 0 || (may_be_zero && number >= 0));
+    if (is_good)
+        *out = number;
+    else
+        complain("%s takes a number %s 0, not '%s'", name, may_be_zero ? "from" : "above", text);
+    return is_good;
+}
+
+static bool parse_timeout(const char *text, int64_t *out_ms)
+{
+    double seconds;
+    if (!parse_number("--timeout", text, false, &seconds))
         return false;
-    }
     *out_ms = (int64_t)ceil(seconds * 1000);
     return true;
 }
@@ -94,6 +123,10 @@ static bool check_flags(const struct options *options)
     }
     if (options->id != NULL && options->mode != MODE_REQUEST) {
         complain("--id belongs to TYPE; in JSON, each object has its own \"id\"");
+        return false;
+    }
+    if (options->mode != MODE_BENCH && options->has_bench_flag) {
+        complain("--clients, --inflight and the like belong to bench");
         return false;
     }
     for (int i = 0; follows && i < options->rest_count; i++)
@@ -125,6 +158,12 @@ static bool parse_mode(int count, char **arguments, struct options *out)
             complain("- takes no fields: they are in the JSON objects");
         return count == 1;
     }
+    if (strcmp(arguments[0], "bench") == 0) {
+        out->mode = MODE_BENCH;
+        if (count > 1)
+            complain("bench takes no fields");
+        return count == 1;
+    }
     out->type = arguments[0];
     out->mode = strcmp(out->type, "sub") == 0 ? MODE_FOLLOW : MODE_REQUEST;
     if (strchr(out->type, '=') != NULL)
@@ -140,8 +179,47 @@ enum {
     OPTION_FROM,
     OPTION_COUNT,
     OPTION_VERSION,
-    OPTION_HELP
+    OPTION_HELP,
+    OPTION_BENCH_FIRST,
+    OPTION_CLIENTS = OPTION_BENCH_FIRST,
+    OPTION_INFLIGHT,
+    OPTION_SECONDS,
+    OPTION_SKUS,
+    OPTION_ZIPF,
+    OPTION_IDS,
+    OPTION_RANDOM_ORDERS,
+    OPTION_MIX,
+    OPTION_CEILING,
+    OPTION_JSON
 };
+
+static bool take_bench_option(int option, const char *value, struct bench_plan *plan)
+{
+    switch (option) {
+    case OPTION_CLIENTS:
+        return parse_count("--clients", value, 1, BENCH_CLIENTS_MAX, &plan->clients);
+    case OPTION_INFLIGHT:
+        return parse_count("--inflight", value, 1, BENCH_INFLIGHT_MAX, &plan->inflight);
+    case OPTION_SECONDS:
+        return parse_number("--seconds", value, false, &plan->seconds);
+    case OPTION_SKUS:
+        return parse_count("--skus", value, 1, BENCH_SKUS_MAX, &plan->skus);
+    case OPTION_ZIPF:
+        return parse_number("--zipf", value, true, &plan->zipf);
+    case OPTION_IDS:
+        return plan->ids = true;
+    case OPTION_RANDOM_ORDERS:
+        return plan->random_orders = true;
+    case OPTION_MIX:
+        return bench_plan_mix(plan, value);
+    case OPTION_CEILING:
+        if (value != NULL)
+            plan->ceiling_directory = value;
+        return plan->ceiling = true;
+    default:
+        return plan->json = true;
+    }
+}
 
 static bool take_option(int option, const char *value, struct options *out)
 {
@@ -165,11 +243,14 @@ static bool take_option(int option, const char *value, struct options *out)
         return true;
     case OPTION_FROM:
         out->replay = true;
-        return parse_count("--from", value, 0, &out->from);
+        return parse_count("--from", value, 0, UINT64_MAX, &out->from);
     case OPTION_COUNT:
-        return parse_count("--count", value, 1, &out->count);
-    default: /* getopt has said what is wrong */
-        return false;
+        return parse_count("--count", value, 1, UINT64_MAX, &out->count);
+    default:
+        if (option < OPTION_BENCH_FIRST)
+            return false; /* getopt has said what is wrong */
+        out->has_bench_flag = true;
+        return take_bench_option(option, value, &out->bench);
     }
 }
 
@@ -186,9 +267,19 @@ bool options_parse(int argc, char **argv, struct options *out)
         {"verbose", no_argument, NULL, 'v'},
         {"version", no_argument, NULL, OPTION_VERSION},
         {"help", no_argument, NULL, OPTION_HELP},
+        {"clients", required_argument, NULL, OPTION_CLIENTS},
+        {"inflight", required_argument, NULL, OPTION_INFLIGHT},
+        {"seconds", required_argument, NULL, OPTION_SECONDS},
+        {"skus", required_argument, NULL, OPTION_SKUS},
+        {"zipf", required_argument, NULL, OPTION_ZIPF},
+        {"ids", no_argument, NULL, OPTION_IDS},
+        {"random-orders", no_argument, NULL, OPTION_RANDOM_ORDERS},
+        {"mix", required_argument, NULL, OPTION_MIX},
+        {"ceiling", optional_argument, NULL, OPTION_CEILING},
+        {"json", no_argument, NULL, OPTION_JSON},
         {NULL, 0, NULL, 0},
     };
-    *out = (struct options){.timeout_ms = TIMEOUT_DEFAULT_MS};
+    *out = (struct options){.timeout_ms = TIMEOUT_DEFAULT_MS, .bench = bench_plan_default()};
     out->commands = from_environment("ALLOCD_COMMANDS", COMMANDS_DEFAULT);
     out->events = from_environment("ALLOCD_EVENTS", EVENTS_DEFAULT);
     for (int option; (option = getopt_long(argc, argv, "e:v", names, NULL)) != -1;) {

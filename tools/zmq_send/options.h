@@ -2,6 +2,8 @@
 #ifndef TOOLS_ZMQ_SEND_OPTIONS_H
 #define TOOLS_ZMQ_SEND_OPTIONS_H
 
+#include "tools/zmq_send/bench/plan.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,6 +14,7 @@ enum mode {
     MODE_RAW,     /* --raw FILE */
     MODE_BATCH,   /* - */
     MODE_FOLLOW,  /* sub PREFIX... */
+    MODE_BENCH,   /* bench */
 };
 
 /* Its strings are those of argv and of the environment. */
@@ -29,6 +32,8 @@ struct options {
     bool replay; /* MODE_FOLLOW: begin with the stored events from seq `from` on */
     uint64_t from;
     uint64_t count; /* MODE_FOLLOW: stop after so many, 0: never */
+    bool has_bench_flag;
+    struct bench_plan bench; /* MODE_BENCH */
 };
 
 /* False after a complaint: the command line makes no sense. */

@@ -1,0 +1,124 @@
+"""zmq-send bench: that it measures what it says. No figure is held against a clock."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from allocd import Client, Node
+
+ZMQ_SEND = os.environ["ZMQ_SEND"]
+
+
+class Bench(unittest.TestCase):
+    def setUp(self):
+        self.node = Node()
+        self.addCleanup(self.node.close)
+        self.node.start()
+
+    def run_bench(self, *arguments, status=0):
+        done = subprocess.run(
+            [ZMQ_SEND, "-e", self.node.commands, "bench", "--skus", "20", *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done.stdout
+
+    def figures(self, *arguments):
+        return json.loads(self.run_bench("--json", "--seconds", "0.3", *arguments))
+
+    def stored(self, event_type):
+        with Client(self.node) as client:
+            return sum(event["type"] == event_type for event in client.all_events())
+
+    def test_allocations_are_made(self):
+        figures = self.figures("--inflight", "64")
+        allocd = figures["allocd"]
+        self.assertGreater(allocd["replies"], 0)
+        self.assertEqual((allocd["refused"], allocd["refusals"]), (0, {}))
+        # Those in flight at the end are waited for, and not counted.
+        made = self.stored("Allocated")
+        self.assertLessEqual(allocd["replies"], made)
+        self.assertGreaterEqual(allocd["replies"] + 64, made)
+        self.assertGreaterEqual(allocd["seconds"], 0.3)
+        self.assertAlmostEqual(allocd["rate"], allocd["replies"] / allocd["seconds"],
+                               delta=allocd["rate"] / 1000)
+        self.assertTrue(0 < allocd["p50_us"] <= allocd["p99_us"] <= allocd["max_us"])
+        self.assertTrue(1 <= figures["group_size"] <= figures["group_max"] <= 64)
+        self.assertGreater(figures["cpu_us"], 0)
+        self.assertGreater(figures["store_bytes"], 0)
+        self.assertEqual(self.stored("BatchCreated"), 20)
+
+    def test_a_second_run_meets_no_order_of_the_first(self):
+        for arguments in [], ["--ids"], ["--random-orders"]:
+            with self.subTest(arguments=arguments):
+                self.assertEqual(self.figures("--inflight", "8", *arguments)["allocd"]["refused"],
+                                 0)
+
+    def test_ids(self):
+        self.figures("--ids", "--inflight", "8")
+        with Client(self.node) as client:
+            events = [e for e in client.all_events() if e["type"] == "Allocated"]
+        self.assertEqual(len({event["cause"] for event in events}), len(events))
+
+    def test_mix(self):
+        figures = self.figures("--mix", "allocate=50,deallocate=10,change=10,get=20,lines=10",
+                               "--inflight", "32", "--clients", "3", "--zipf", "1.1")
+        self.assertLessEqual(set(figures["allocd"]["refusals"]),
+                             {"unknown_line", "unknown_order"})
+        for kind in "Allocated", "Deallocated", "BatchQuantityChanged":
+            self.assertGreater(self.stored(kind), 0, kind)
+        with Client(self.node) as client:
+            self.assertGreater(client.ask("GetStats")["queries"], 0)
+
+    def test_refusals_are_counted_by_their_code(self):
+        with Client(self.node) as client:
+            for number in range(20):
+                client.ask("CreateBatch", ref=f"bench-batch-{number:08}", sku="other", qty=1)
+        figures = self.figures("--inflight", "8")["allocd"]
+        self.assertEqual(figures["refusals"], {"invalid_sku": figures["refused"]})
+        self.assertEqual(figures["refused"], figures["replies"])
+
+    def test_ceiling(self):
+        with tempfile.TemporaryDirectory() as directory:
+            figures = self.figures("--inflight", "64", f"--ceiling={directory}")
+            self.assertEqual(os.listdir(directory), [])
+        self.assertGreater(figures["echo"]["replies"], 0)
+        self.assertGreater(figures["commit_us"], 0)
+        self.assertAlmostEqual(figures["rate_ratio"],
+                               figures["allocd"]["rate"] / figures["echo"]["rate"], places=3)
+        self.assertAlmostEqual(
+            figures["latency_ratio"],
+            figures["allocd"]["p50_us"] / (figures["echo"]["p50_us"] + figures["commit_us"]),
+            delta=figures["latency_ratio"] / 1000)
+
+    def test_text(self):
+        text = self.run_bench("--seconds", "0.1", "--inflight", "4")
+        for word in "allocd", "p50", "p99", "max", "groups of", "CPU", "refused":
+            self.assertIn(word, text)
+
+    def test_bad_arguments(self):
+        for arguments in (["--clients", "0"], ["--clients", "x"], ["--inflight", "0"],
+                          ["--seconds", "0"], ["--seconds", "x"], ["--skus", "0"],
+                          ["--zipf", "-1"], ["--mix", ""], ["--mix", "allocate"],
+                          ["--mix", "allocate=0"], ["--mix", "allocate=1,"],
+                          ["--mix", "nosuch=1"], ["--mix", "get=-1"], ["field=1"],
+                          ["--ceiling=/no/such/directory", "--seconds", "0.1"]):
+            with self.subTest(arguments=arguments):
+                self.run_bench(*arguments, status=2)
+        done = subprocess.run([ZMQ_SEND, "Ping", "--json"], capture_output=True, check=False)
+        self.assertEqual(done.returncode, 2)
+
+    def test_no_node(self):
+        self.node.stop()
+        done = subprocess.run([ZMQ_SEND, "-e", self.node.commands, "--timeout", "0.2", "bench"],
+                              capture_output=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stdout), (3, b""))
+
+
+if __name__ == "__main__":
+    unittest.main()
