@@ -313,38 +313,6 @@ static void a_file_that_was_cut_is_refused(void **state)
     contract_close(&c);
 }
 
-/* What a power cut leaves of a first start that was not done: any part of a file without events,
- * and no mark in the lock file. */
-static void a_first_start_that_was_cut_off_is_made_anew(void **state)
-{
-    (void)state;
-    struct disk_store *disk = create();
-    lmdb_store_close(&disk->store);
-    char data[128];
-    char mark[128];
-    snprintf(data, sizeof data, "%s/data.mdb", disk->directory);
-    snprintf(mark, sizeof mark, "%s/node.lock", disk->directory);
-    static const struct {
-        off_t length;
-        off_t lost; /* a page of zeros */
-    } cuts[] = {{0, 0},    {1, 0},    {4095, 0}, {4096, 0},
-                {5000, 0}, {8191, 0}, {8192, 0}, {8192, 4096}};
-    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-        static const char zeros[4096];
-        int file = open(data, O_RDWR | O_CLOEXEC);
-        assert_int_equal(pwrite(file, zeros, sizeof zeros, cuts[i].lost), sizeof zeros);
-        assert_int_equal(ftruncate(file, cuts[i].length), 0);
-        assert_int_equal(close(file), 0);
-        assert_int_equal(truncate(mark, 0), 0);
-        if (!open_disk(disk))
-            fail_msg("%s", disk->error);
-        lmdb_store_close(&disk->store);
-    }
-    assert_int_equal(unlink(data), 0);
-    expect_refused(disk, "damaged: data.mdb is empty or gone");
-    destroy(disk);
-}
-
 /* One record, as it is and as it was made. */
 struct damage {
     const char *table;
@@ -604,7 +572,6 @@ int main(void)
         cmocka_unit_test(a_second_node_is_refused),
         cmocka_unit_test(a_full_store_takes_nothing_and_goes_on),
         cmocka_unit_test(a_file_that_was_cut_is_refused),
-        cmocka_unit_test(a_first_start_that_was_cut_off_is_made_anew),
         cmocka_unit_test(damaged_records_are_noticed),
     };
     int failed = store_contract_run("lmdb_store", &factory);
