@@ -98,7 +98,7 @@ static bool open_tables(struct lmdb_env *env, char *error)
         rc = mdb_dbi_open(txn, tables[i].name, tables[i].flags | MDB_CREATE, handles[i]);
     CRASH_POINT(before_tables);
     if (rc == 0)
-        rc = mdb_txn_commit(txn);
+        rc = lmdb_commit(env, txn);
     CRASH_POINT(after_tables);
     if (rc != 0)
         return fail(error, "cannot open the tables of the store %s: %s", env->directory,
@@ -168,6 +168,7 @@ static bool mark_as_made(const struct lmdb_env *env, char *error)
     if (was_made(env))
         return true;
     CRASH_POINT(before_mark);
+    errno = ENOSPC; /* what it means where nothing is written and nothing said */
     if (pwrite(env->lock_fd, "1", 1, 0) == 1 && fsync(env->lock_fd) == 0)
         return true;
     return fail(error, "cannot write %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
