@@ -196,7 +196,7 @@ static void one_command_moves_very_many_lines(void **state)
     char line[40];
     conversation_ask(c, "CreateBatch b1 RED 66000 -");
     for (size_t i = 0; i < LINES; i++) {
-        snprintf(line, sizeof line, "Allocate o%zu RED 1", i);
+        snprintf(line, sizeof line, "Allocate o%06zu RED 1", i); /* in order: put at the end */
         conversation_send(c, line);
         if (bus_group_is_full(c->fakes->bus) || i + 1 == LINES) {
             assert_int_equal(conversation_commit(c), STORE_OK);
