@@ -26,6 +26,8 @@ struct config {
     int cache_mib;
     int check_mib;
     int max_unread_mib;
+    int max_waiting_mib;
+    int max_subscription_kib;
     int handshake_ms;
     int heartbeat_ms;
     int heartbeat_timeout_ms;

@@ -3,6 +3,7 @@
 #include "bus/bus.h"
 #include "domain/crash_point.h"
 #include "node/event_socket.h"
+#include "node/guard.h"
 #include "node/log_notifier.h"
 #include "node/router.h"
 #include "node/system_clock.h"
@@ -26,6 +27,7 @@ struct node {
     struct bus *bus;
     struct codec *codec; /* of requests and replies */
     void *context;
+    struct guard *guard;
     struct router *router;
     struct event_socket *events;
     struct upstream *upstream;
@@ -35,6 +37,8 @@ struct node {
     uint64_t now_ms;       /* at the start of the turn */
     uint64_t heartbeat_ms; /* when the next one is due */
     struct log_limit failure_limit;
+    struct log_limit refused_limit;
+    struct log_limit cut_limit;
 };
 
 /* ---- bootstrap ---- */
@@ -60,13 +64,20 @@ static bool open_sockets(struct node *node, const struct config *config, char *e
         snprintf(error, NODE_ERROR_BYTES, "cannot start libzmq");
         return false;
     }
-    node->router = router_new(node->context, config, &node->stats, node->logger, error);
+    struct stats *stats = &node->stats;
+    node->guard = guard_new(node->context, config, error);
+    if (node->guard != NULL)
+        node->router = router_new(node->context, config, node->guard, stats, node->logger, error);
     CRASH_POINT(commands_bound);
     if (node->router != NULL)
-        node->events = event_socket_new(node->context, config, error);
+        node->events =
+            event_socket_new(node->context, config, node->guard, stats, node->logger, error);
     if (node->events != NULL)
-        node->upstream = upstream_new(node->context, config, &node->stats, node->logger, error);
-    return node->upstream != NULL;
+        node->upstream = upstream_new(node->context, config, stats, node->logger, error);
+    if (node->upstream == NULL)
+        return false;
+    snprintf(error, NODE_ERROR_BYTES, "cannot start the guard of the sockets");
+    return gate_is_in_place() && guard_start(node->guard);
 }
 
 static bool make_bus(struct node *node, char *error)
@@ -138,9 +149,12 @@ void node_destroy(struct node **node)
     if (n == NULL)
         return;
     bus_destroy(&n->bus);
+    if (n->guard != NULL)
+        guard_stop(n->guard);
     upstream_destroy(&n->upstream);
     event_socket_destroy(&n->events);
     router_destroy(&n->router);
+    guard_destroy(&n->guard);
     if (n->context != NULL)
         zmq_ctx_term(n->context);
     CRASH_POINT(before_close);
@@ -246,6 +260,60 @@ static bool serve_group(struct node *node)
     return true;
 }
 
+/* ---- what the guard reports ---- */
+
+static void count_connection(struct node *node, enum guarded guarded, int change)
+{
+    uint64_t *count = guarded == GUARDED_COMMANDS ? &node->stats.peers : &node->stats.subscribers;
+    if (change > 0)
+        ++*count;
+    else if (*count > 0)
+        --*count;
+}
+
+static void disconnected(struct node *node, const struct guard_report *report)
+{
+    count_connection(node, report->guarded, -1);
+    if (report->guarded == GUARDED_COMMANDS)
+        router_disconnected(node->router, report->fd);
+    else
+        event_socket_disconnected(node->events, report->fd);
+}
+
+static void cut_off(struct node *node, enum guarded guarded)
+{
+    bool is_client = guarded == GUARDED_COMMANDS;
+    ++*(is_client ? &node->stats.peers_flooding : &node->stats.subscribers_cut);
+    log_limited(node->logger, &node->cut_limit, node->now_ms, LOG_WARN,
+                is_client ? "cut off a client for messages that it did not end"
+                          : "cut off a subscriber for more than can be taken in");
+}
+
+static void read_reports(struct node *node)
+{
+    struct guard_report report;
+    while (guard_next(node->guard, &report)) {
+        switch (report.news) {
+        case GUARD_CONNECTED:
+            count_connection(node, report.guarded, 1);
+            break;
+        case GUARD_DISCONNECTED:
+            disconnected(node, &report);
+            break;
+        case GUARD_REFUSED:
+            node->stats.peers_refused++;
+            log_limited(node->logger, &node->refused_limit, node->now_ms, LOG_WARN,
+                        "refused a connection: %d descriptors are in use", report.fd);
+            break;
+        case GUARD_CUT_OFF:
+            cut_off(node, report.guarded);
+            break;
+        case GUARD_NUDGE:
+            break;
+        }
+    }
+}
+
 /* ---- the loop ---- */
 
 static uint64_t wall_clock_ms(struct node *node)
@@ -281,7 +349,7 @@ static void wait_for_work(struct node *node)
     void *upstream = upstream_socket(node->upstream);
     zmq_pollitem_t items[] = {
         {router_socket(node->router), 0, commands, 0},
-        {router_monitor(node->router), 0, ZMQ_POLLIN, 0},
+        {guard_socket(node->guard), 0, ZMQ_POLLIN, 0},
         {event_socket_socket(node->events), 0, ZMQ_POLLIN, 0},
         {NULL, node->signal_fd, ZMQ_POLLIN, 0},
         {upstream, 0, ZMQ_POLLIN, 0},
@@ -297,8 +365,9 @@ bool node_run(struct node *node)
 {
     while (!node->must_stop) {
         wait_for_work(node);
-        router_watch_peers(node->router, node->now_ms);
-        if (event_socket_welcomes(node->events))
+        read_reports(node);
+        router_check_peers(node->router, node->now_ms);
+        if (event_socket_welcomes(node->events, node->now_ms))
             pulse(node, TOPIC_WELCOME);
         if (!node->must_stop && !serve_group(node))
             return false;

@@ -1,25 +1,29 @@
 #include "node/peers.h"
 
-#include "node/outstanding.h"
-
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #define BUCKETS 4096u      /* a power of two; connections are some hundreds, rarely thousands */
 #define GRACE_MS 1000u     /* in which a slow peer has to get on */
+#define STUCK_MS 100u      /* the same for one that takes nothing at all and holds up everybody */
 #define IPC_GRACE_MS 3000u /* the same where it is only known when all has been read */
 /* A slow peer has to take this share of what it may leave unread; all of it while it holds up
  * everybody. */
 #define PROGRESS_SHARE 4u
-#define FULL_FACTOR 4u      /* times what a peer may leave unread: wait for it to read */
-#define ROUTING_ID_MAX 255u /* ZMTP */
+#define CUT_MAX 64u /* peers that are remembered after they were cut off */
+#define GIVEN_ID_BYTES                                                                             \
+    5u                 /* of a routing id by libzmq: a 0, and a number that never comes again      \
+                        */
+#define FULL_FACTOR 2u /* times what a peer may leave unread: wait for it to read */
 
 struct peer {
     struct peer *next_in_bucket;
     struct peer *next_slow;
+    struct gate_counts *counts; /* of its connection */
     struct outstanding outstanding;
     bool is_slow;
     uint64_t slow_since_ms;
+    uint64_t last_taken; /* what it had taken ... */
+    uint64_t moved_ms;   /* ... and since when it has not taken more */
     uint64_t hash;
     size_t id_len;
     unsigned char id[];
@@ -32,22 +36,23 @@ struct peers {
     size_t fd_capacity;
     struct peer *last; /* who got the last reply: often who gets the next one */
     size_t max_unread;
-    int fd_limit;
     bool is_full;
+    struct guard *guard;
     struct stats *stats;
     struct logger *logger;
     struct log_limit cut_limit;
-    struct log_limit refuse_limit;
+    uint64_t cut[CUT_MAX]; /* hashes of their routing ids; 0: none */
+    size_t cut_next;
 };
 
-struct peers *peers_new(size_t max_unread_bytes, int fd_limit, struct stats *stats,
+struct peers *peers_new(size_t max_unread_bytes, struct guard *guard, struct stats *stats,
                         struct logger *logger)
 {
     struct peers *peers = calloc(1, sizeof *peers);
     if (peers == NULL)
         return NULL;
     peers->max_unread = max_unread_bytes;
-    peers->fd_limit = fd_limit;
+    peers->guard = guard;
     peers->stats = stats;
     peers->logger = logger;
     return peers;
@@ -70,8 +75,9 @@ void peers_destroy(struct peers **peers)
 }
 
 /* FNV-1a: routing ids are five bytes as a rule. */
-static uint64_t hash_of(const unsigned char *id, size_t len)
+static uint64_t hash_of(const void *routing_id, size_t len)
 {
+    const unsigned char *id = routing_id;
     uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < len; i++)
         hash = (hash ^ id[i]) * 0x100000001b3u;
@@ -113,32 +119,20 @@ static void forget(struct peers *peers, struct peer **link)
     free(peer);
 }
 
-void peers_connected(struct peers *peers, int fd, uint64_t now_ms)
-{
-    peers->stats->peers++;
-    if (fd < peers->fd_limit)
-        return;
-    shutdown(fd, SHUT_RDWR);
-    log_limited(peers->logger, &peers->refuse_limit, now_ms, LOG_WARN,
-                "refused a connection: %d descriptors are in use", fd);
-}
-
 static struct peer *peer_of_fd(const struct peers *peers, int fd)
 {
     return fd >= 0 && (size_t)fd < peers->fd_capacity ? peers->by_fd[fd] : NULL;
 }
 
-void peers_disconnected(struct peers *peers, int fd)
-{
-    if (peers->stats->peers > 0)
-        peers->stats->peers--;
-    peers_gone(peers, peer_of_fd(peers, fd));
-}
-
-void peers_gone(struct peers *peers, struct peer *peer)
+static void gone(struct peers *peers, struct peer *peer)
 {
     if (peer != NULL)
         forget(peers, find(peers, peer->hash, peer->id, peer->id_len));
+}
+
+void peers_disconnected(struct peers *peers, int fd)
+{
+    gone(peers, peer_of_fd(peers, fd));
 }
 
 static bool make_room_for_fd(struct peers *peers, int fd)
@@ -155,42 +149,84 @@ static bool make_room_for_fd(struct peers *peers, int fd)
     return true;
 }
 
-static struct peer *add(struct peers *peers, uint64_t hash, const void *id, size_t len,
-                        zmq_msg_t *frame)
+static struct peer *find_peer(struct peers *peers, struct text id)
 {
+    uint64_t hash = hash_of(id.data, id.len);
+    struct peer *peer = peers->last;
+    if (peer == NULL || !has_id(peer, hash, id.data, id.len))
+        peer = *find(peers, hash, id.data, id.len);
+    peers->last = peer;
+    return peer;
+}
+
+static bool was_cut_off(const struct peers *peers, struct text id)
+{
+    uint64_t hash = hash_of(id.data, id.len);
+    for (size_t i = 0; i < CUT_MAX; i++)
+        if (peers->cut[i] == hash)
+            return true;
+    return false;
+}
+
+bool peers_received(struct peers *peers, struct text routing_id, zmq_msg_t *frame, size_t bytes)
+{
+    struct peer *peer = find_peer(peers, routing_id);
+    if (peer != NULL) {
+        gate_deliver(peer->outstanding.fd, peer->counts, bytes);
+        return true;
+    }
+    /* If it has gone, another connection may have its descriptor and is credited with these bytes:
+     * they are few, and the next look evens it out. */
     int fd = zmq_msg_get(frame, ZMQ_SRCFD);
-    if (fd < 0 || len > ROUTING_ID_MAX || !make_room_for_fd(peers, fd))
+    gate_deliver(fd, gate_counts(fd), bytes);
+    return !was_cut_off(peers, routing_id);
+}
+
+void peers_recipient(struct peers *peers, struct text routing_id, zmq_msg_t *frame,
+                     struct recipient *out)
+{
+    out->peer = find_peer(peers, routing_id);
+    if (out->peer != NULL)
+        return;
+    assert(routing_id.len <= ROUTING_ID_MAX);
+    outstanding_init(&out->outstanding, zmq_msg_get(frame, ZMQ_SRCFD));
+    out->id_len = routing_id.len;
+    memcpy(out->id, routing_id.data, routing_id.len);
+}
+
+/* NULL: it is not known where it is, or there is no memory; then nobody is watched. What was
+ * reached is alive: if its descriptor is somebody's, that one has gone, and its end was not
+ * reported yet. */
+static struct peer *add(struct peers *peers, const struct recipient *recipient)
+{
+    int fd = recipient->outstanding.fd;
+    if (fd < 0 || !make_room_for_fd(peers, fd))
         return NULL;
-    struct peer *peer = calloc(1, sizeof *peer + len);
+    struct peer *peer = calloc(1, sizeof *peer + recipient->id_len);
     if (peer == NULL)
         return NULL;
-    memcpy(peer->id, id, len);
-    peer->id_len = len;
-    peer->hash = hash;
-    outstanding_init(&peer->outstanding, fd);
-    peers_gone(peers, peer_of_fd(peers, fd)); /* its end was not reported yet */
+    memcpy(peer->id, recipient->id, recipient->id_len);
+    peer->id_len = recipient->id_len;
+    peer->hash = hash_of(peer->id, peer->id_len);
+    peer->outstanding = recipient->outstanding;
+    peer->counts = gate_counts(fd);
+    gone(peers, peer_of_fd(peers, fd));
     peers->by_fd[fd] = peer;
-    struct peer **bucket = &peers->buckets[hash & (BUCKETS - 1)];
+    struct peer **bucket = &peers->buckets[peer->hash & (BUCKETS - 1)];
     peer->next_in_bucket = *bucket;
     *bucket = peer;
     return peer;
 }
 
-struct peer *peers_find(struct peers *peers, const void *routing_id, size_t routing_id_len,
-                        zmq_msg_t *frame)
+void peers_unreachable(struct peers *peers, const struct recipient *recipient)
 {
-    uint64_t hash = hash_of(routing_id, routing_id_len);
-    struct peer *peer = peers->last;
-    if (peer == NULL || !has_id(peer, hash, routing_id, routing_id_len))
-        peer = *find(peers, hash, routing_id, routing_id_len);
-    if (peer == NULL)
-        peer = add(peers, hash, routing_id, routing_id_len, frame);
-    peers->last = peer;
-    return peer;
+    gone(peers, recipient->peer);
 }
 
-void peers_sent(struct peers *peers, struct peer *peer, size_t bytes, uint64_t now_ms)
+void peers_sent(struct peers *peers, const struct recipient *recipient, size_t bytes,
+                uint64_t now_ms)
 {
+    struct peer *peer = recipient->peer != NULL ? recipient->peer : add(peers, recipient);
     if (peer == NULL)
         return;
     outstanding_sent(&peer->outstanding, bytes);
@@ -198,18 +234,29 @@ void peers_sent(struct peers *peers, struct peer *peer, size_t bytes, uint64_t n
         return;
     outstanding_progress(&peer->outstanding, 0); /* what it takes from now on counts */
     peer->is_slow = true;
-    peer->slow_since_ms = now_ms;
+    peer->slow_since_ms = peer->moved_ms = now_ms;
     peer->next_slow = peers->slow;
     peers->slow = peer;
 }
 
-/* The descriptor is libzmq's to close: it does so when it sees the end of the connection. */
 static void cut_off(struct peers *peers, struct peer *peer, uint64_t now_ms)
 {
-    shutdown(peer->outstanding.fd, SHUT_RDWR);
+    guard_cut_off(peers->guard, peer->outstanding.fd);
+    if (peer->id_len == GIVEN_ID_BYTES && peer->id[0] == 0)
+        peers->cut[peers->cut_next++ % CUT_MAX] = peer->hash;
     peers->stats->peers_cut++;
     log_limited(peers->logger, &peers->cut_limit, now_ms, LOG_WARN,
                 "cut off a client that left over %zu bytes of replies unread", peers->max_unread);
+}
+
+/* True where it has taken nothing at all for a while, as far as that is known. */
+static bool is_stuck(struct peer *peer, uint64_t now_ms)
+{
+    if (peer->outstanding.taken != peer->last_taken) {
+        peer->last_taken = peer->outstanding.taken;
+        peer->moved_ms = now_ms;
+    }
+    return peer->outstanding.is_counted && now_ms - peer->moved_ms >= STUCK_MS;
 }
 
 /* False: it was cut off. */
@@ -224,6 +271,8 @@ static bool check_slow(struct peers *peers, struct peer *peer, uint64_t now_ms)
     bool is_full = outstanding_bytes(&peer->outstanding) > full_at;
     size_t wanted = is_full ? peers->max_unread : peers->max_unread / PROGRESS_SHARE;
     uint64_t grace = is_counted ? GRACE_MS : IPC_GRACE_MS;
+    if (is_stuck(peer, now_ms) && is_full)
+        grace = 0; /* nobody is to wait for it */
     if (outstanding_progress(&peer->outstanding, wanted)) {
         peer->slow_since_ms = now_ms; /* it reads: it gets as long again */
     } else if (now_ms - peer->slow_since_ms >= grace) {
@@ -241,7 +290,7 @@ void peers_check(struct peers *peers, uint64_t now_ms)
     for (struct peer *peer = peers->slow; peer != NULL; peer = next) {
         next = peer->next_slow;
         if (!check_slow(peers, peer, now_ms))
-            peers_gone(peers, peer);
+            gone(peers, peer);
     }
 }
 

@@ -8,37 +8,48 @@
 #ifndef NODE_PEERS_H
 #define NODE_PEERS_H
 
-#include "bus/ports.h"
+#include "node/guard.h"
 #include "node/log.h"
+#include "node/outstanding.h"
 
 #include <zmq.h>
+
+#define ROUTING_ID_MAX 255u /* ZMTP */
 
 struct peers;
 
 struct peer;
 
-/* Descriptors from `fd_limit` on are refused: libzmq spins when it runs out of them. NULL: no
- * memory. `stats` and `logger` must outlive it. */
-struct peers *peers_new(size_t max_unread_bytes, int fd_limit, struct stats *stats,
+/* NULL: no memory. What is passed in must outlive it. */
+struct peers *peers_new(size_t max_unread_bytes, struct guard *guard, struct stats *stats,
                         struct logger *logger);
 void peers_destroy(struct peers **peers);
 
-/* From the socket monitor: a connection came or went. */
-void peers_connected(struct peers *peers, int fd, uint64_t now_ms);
+/* A connection ended. */
 void peers_disconnected(struct peers *peers, int fd);
 
-/* Who sent a request. `frame` is a frame of it that is not the routing id, and that was not sent
- * yet; it is looked at for the peer's first request alone. NULL: the peer has gone, or there is no
- * memory: then nobody is watched. The peer is good until the next call of any function here that
- * is not peers_sent. */
-struct peer *peers_find(struct peers *peers, const void *routing_id, size_t routing_id_len,
-                        zmq_msg_t *frame);
+/* A message of so many bytes on the wire was taken from libzmq. `frame` is a frame of it that is
+ * not the routing id. False: it is left over from a peer that was cut off, and is to be dropped. */
+bool peers_received(struct peers *peers, struct text routing_id, zmq_msg_t *frame, size_t bytes);
 
-/* A reply of so many bytes on the wire was given to libzmq. `peer` may be NULL. */
-void peers_sent(struct peers *peers, struct peer *peer, size_t bytes, uint64_t now_ms);
+/* Who a reply is for. `frame` is a frame of its request that is not the routing id. Nothing of the
+ * request was sent yet; the recipient is good until peers_sent or peers_unreachable. */
+struct recipient {
+    struct peer *peer;              /* NULL: it had no reply yet */
+    struct outstanding outstanding; /* then this is what it begins with ... */
+    size_t id_len;                  /* ... and its routing id */
+    unsigned char id[ROUTING_ID_MAX];
+};
 
-/* The peer had gone when a reply was for it. It may be NULL. */
-void peers_gone(struct peers *peers, struct peer *peer);
+void peers_recipient(struct peers *peers, struct text routing_id, zmq_msg_t *frame,
+                     struct recipient *out);
+
+/* A reply of so many bytes on the wire was given to libzmq. */
+void peers_sent(struct peers *peers, const struct recipient *recipient, size_t bytes,
+                uint64_t now_ms);
+
+/* The peer had gone when a reply was for it. */
+void peers_unreachable(struct peers *peers, const struct recipient *recipient);
 
 /* Looks at those that have left too much unread and cuts off who does not read. */
 void peers_check(struct peers *peers, uint64_t now_ms);

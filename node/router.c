@@ -2,19 +2,14 @@
 
 #include "bus/bus.h"
 
-#include <limits.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
-#define DESCRIPTORS_SPARED 32
-#define DROPPED_PER_TURN 1000u /* messages, before others get a turn */
-
-#define MONITOR_ENDPOINT "inproc://router-monitor"
+#define FRAMES_DROPPED_PER_TURN 10000u /* before others get a turn */
 
 /* Frames of a group: most requests have three, a few up to routing id, envelope and body. */
 #define FRAMES_PER_REQUEST (1u + ENVELOPE_MAX + 1u)
 #define FRAMES_MAX (GROUP_MAX * 3u + FRAMES_PER_REQUEST)
-#define REQUEST_BYTES_MAX ((size_t)16 * 1024 * 1024) /* in a group */
+#define REQUEST_BYTES_MAX ((size_t)4 * 1024 * 1024) /* in a group */
 
 struct request_frames {
     size_t first;    /* in router.frames: the routing id, then the envelope, then the body */
@@ -24,7 +19,7 @@ struct request_frames {
 
 struct router {
     void *socket;
-    void *monitor;
+    struct guard *guard;
     struct peers *peers;
     struct stats *stats;
     char endpoint[ENDPOINT_SIZE];
@@ -46,29 +41,13 @@ static bool open_sockets(struct router *router, void *context, const struct conf
      * replies. What a peer leaves unread is bounded by struct peers. */
     socket_set(router->socket, ZMQ_SNDHWM, 0);
     socket_set(router->socket, ZMQ_ROUTER_MANDATORY, 1); /* a peer that has gone is reported */
-    int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
-    if (zmq_socket_monitor(router->socket, MONITOR_ENDPOINT, events) != 0)
-        return false;
-    router->monitor = zmq_socket(context, ZMQ_PAIR);
-    if (router->monitor == NULL)
-        return false;
-    socket_set(router->monitor, ZMQ_LINGER, 0);
-    socket_set(router->monitor, ZMQ_RCVHWM, 0); /* or a long commit would hold up all I/O */
-    return zmq_connect(router->monitor, MONITOR_ENDPOINT) == 0 &&
+    return guard_watch(router->guard, GUARDED_COMMANDS, router->socket) &&
            socket_bind(router->socket, config->commands, router->endpoint, error);
 }
 
-/* Some are left for files and sockets of the node itself. */
-static int descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
-        return INT_MAX;
-    return (int)limit.rlim_cur - DESCRIPTORS_SPARED;
-}
-
-struct router *router_new(void *context, const struct config *config, struct stats *stats,
-                          struct logger *logger, char error[SOCKET_ERROR_BYTES])
+struct router *router_new(void *context, const struct config *config, struct guard *guard,
+                          struct stats *stats, struct logger *logger,
+                          char error[SOCKET_ERROR_BYTES])
 {
     struct router *router = calloc(1, sizeof *router);
     if (router == NULL) {
@@ -76,8 +55,8 @@ struct router *router_new(void *context, const struct config *config, struct sta
         return NULL;
     }
     router->stats = stats;
-    router->peers =
-        peers_new((size_t)config->max_unread_mib * 1024 * 1024, descriptor_limit(), stats, logger);
+    router->guard = guard;
+    router->peers = peers_new((size_t)config->max_unread_mib * 1024 * 1024, guard, stats, logger);
     if (router->peers == NULL)
         snprintf(error, SOCKET_ERROR_BYTES, "no memory");
     if (router->peers == NULL || !open_sockets(router, context, config, error))
@@ -92,8 +71,6 @@ void router_destroy(struct router **router)
     router_end_group(*router);
     if ((*router)->socket != NULL)
         zmq_close((*router)->socket);
-    if ((*router)->monitor != NULL)
-        zmq_close((*router)->monitor);
     peers_destroy(&(*router)->peers);
     free(*router);
     *router = NULL;
@@ -104,24 +81,27 @@ void *router_socket(const struct router *router)
     return router->socket;
 }
 
-void *router_monitor(const struct router *router)
-{
-    return router->monitor;
-}
-
 const char *router_endpoint(const struct router *router)
 {
     return router->endpoint;
 }
 
+static struct text frame_text(zmq_msg_t *frame)
+{
+    return (struct text){zmq_msg_data(frame), zmq_msg_size(frame)};
+}
+
 /* ---- receiving ---- */
 
 /* Reads one message; of a very long one only the first frames are kept, those that a request can
- * have. Returns the number of all its frames, the routing id counted; 0: no message waits. */
-static size_t receive_frames(struct router *router, size_t first, size_t *kept)
+ * have, and *is_left_over says that its peer was cut off. Returns the number of all its frames, the
+ * routing id counted; 0: no message waits. */
+static size_t receive_frames(struct router *router, size_t first, size_t *kept, bool *is_left_over)
 {
     size_t total = 0;
+    size_t bytes = 0; /* on the wire, where no routing id is */
     *kept = 0;
+    *is_left_over = false;
     bool more = true;
     while (more) {
         zmq_msg_t *frame = &router->frames[first + *kept];
@@ -129,12 +109,16 @@ static size_t receive_frames(struct router *router, size_t first, size_t *kept)
         if (zmq_msg_recv(frame, router->socket, ZMQ_DONTWAIT) < 0)
             break; /* messages come whole: it is the first frame that is not there */
         more = zmq_msg_more(frame) != 0;
-        total++;
+        if (total++ > 0)
+            bytes += flow_frame_bytes(zmq_msg_size(frame));
         if (*kept < FRAMES_PER_REQUEST)
             ++*kept;
         else
             zmq_msg_close(frame);
     }
+    if (total > 1 && !peers_received(router->peers, frame_text(&router->frames[first]),
+                                     &router->frames[first + 1], bytes))
+        *is_left_over = true;
     return total;
 }
 
@@ -160,25 +144,26 @@ static void drop(struct router *router, size_t first, size_t kept)
     router->stats->requests_dropped++;
 }
 
-static struct text frame_text(zmq_msg_t *frame)
-{
-    return (struct text){zmq_msg_data(frame), zmq_msg_size(frame)};
-}
-
 enum received router_receive(struct router *router, struct text *body)
 {
-    for (unsigned dropped = 0; dropped < DROPPED_PER_TURN; dropped++) {
+    size_t dropped = 0;
+    while (dropped < FRAMES_DROPPED_PER_TURN) {
         size_t first = router->frame_count;
         size_t kept;
         if (router->count == GROUP_MAX || first + FRAMES_PER_REQUEST > FRAMES_MAX ||
             router->group_bytes > REQUEST_BYTES_MAX)
             return RECEIVED_NOTHING;
-        size_t total = receive_frames(router, first, &kept);
-        if (total == 0)
+        bool is_left_over;
+        size_t total = receive_frames(router, first, &kept, &is_left_over);
+        if (total == 0) {
+            guard_count_drain(router->guard, GUARDED_COMMANDS);
             return RECEIVED_NOTHING;
+        }
+        guard_count_message(router->guard, GUARDED_COMMANDS);
         size_t envelope = envelope_of(router, first, kept, total);
-        if (envelope > ENVELOPE_MAX) {
+        if (envelope > ENVELOPE_MAX || is_left_over) {
             drop(router, first, kept);
+            dropped += total;
             continue;
         }
         router->requests[router->count++] = (struct request_frames){first, envelope, kept};
@@ -209,22 +194,16 @@ static bool send_envelope(struct router *router, const struct request_frames *re
     return true;
 }
 
-/* Bytes of a frame on the wire (RFC 23/ZMTP). */
-static size_t wire_bytes(size_t size)
-{
-    return size + (size > 255 ? 9 : 2);
-}
-
 void router_reply(struct router *router, size_t index, struct text body, uint64_t now_ms)
 {
     assert(index < router->count);
     const struct request_frames *request = &router->requests[index];
     zmq_msg_t *frames = &router->frames[request->first];
-    struct text id = frame_text(&frames[0]);
-    struct peer *peer = peers_find(router->peers, id.data, id.len, &frames[1]);
-    size_t bytes = wire_bytes(body.len);
+    struct recipient recipient;
+    peers_recipient(router->peers, frame_text(&frames[0]), &frames[1], &recipient);
+    size_t bytes = flow_frame_bytes(body.len);
     for (size_t i = 1; i <= request->envelope; i++)
-        bytes += wire_bytes(zmq_msg_size(&frames[i]));
+        bytes += flow_frame_bytes(zmq_msg_size(&frames[i]));
 
     zmq_msg_t reply;
     bool sent = zmq_msg_init_size(&reply, body.len) == 0;
@@ -236,10 +215,10 @@ void router_reply(struct router *router, size_t index, struct text body, uint64_
             zmq_msg_close(&reply);
     }
     if (sent) {
-        peers_sent(router->peers, peer, bytes, now_ms);
+        peers_sent(router->peers, &recipient, bytes, now_ms);
     } else {
         router->stats->replies_dropped++;
-        peers_gone(router->peers, peer);
+        peers_unreachable(router->peers, &recipient);
     }
 }
 
@@ -251,30 +230,13 @@ void router_end_group(struct router *router)
 
 /* ---- watching ---- */
 
-/* One report is two frames: event and value, and the endpoint (zmq_socket_monitor(3)). */
-static bool next_report(void *monitor, uint16_t *event, int32_t *value)
+void router_disconnected(struct router *router, int fd)
 {
-    unsigned char report[6];
-    char endpoint[256];
-    int size = zmq_recv(monitor, report, sizeof report, ZMQ_DONTWAIT);
-    if (size != (int)sizeof report)
-        return false;
-    zmq_recv(monitor, endpoint, sizeof endpoint, ZMQ_DONTWAIT);
-    memcpy(event, report, sizeof *event);
-    memcpy(value, report + sizeof *event, sizeof *value);
-    return true;
+    peers_disconnected(router->peers, fd);
 }
 
-void router_watch_peers(struct router *router, uint64_t now_ms)
+void router_check_peers(struct router *router, uint64_t now_ms)
 {
-    uint16_t event;
-    int32_t value;
-    while (next_report(router->monitor, &event, &value)) {
-        if (event == ZMQ_EVENT_ACCEPTED)
-            peers_connected(router->peers, value, now_ms);
-        else if (event == ZMQ_EVENT_DISCONNECTED)
-            peers_disconnected(router->peers, value);
-    }
     peers_check(router->peers, now_ms);
 }
 

@@ -11,13 +11,12 @@
 struct router;
 
 /* Binds config->commands. NULL: `error` says why not. What is passed in must outlive it. */
-struct router *router_new(void *context, const struct config *config, struct stats *stats,
-                          struct logger *logger, char error[SOCKET_ERROR_BYTES]);
+struct router *router_new(void *context, const struct config *config, struct guard *guard,
+                          struct stats *stats, struct logger *logger,
+                          char error[SOCKET_ERROR_BYTES]);
 void router_destroy(struct router **router);
 
-/* For zmq_poll: the ROUTER, and the PAIR on which its connections are reported. */
-void *router_socket(const struct router *router);
-void *router_monitor(const struct router *router);
+void *router_socket(const struct router *router); /* for zmq_poll */
 
 /* The endpoint as bound. */
 const char *router_endpoint(const struct router *router);
@@ -38,8 +37,11 @@ void router_reply(struct router *router, size_t index, struct text body, uint64_
 
 void router_end_group(struct router *router);
 
-/* Takes what the monitor reported of connections, and looks after slow peers. */
-void router_watch_peers(struct router *router, uint64_t now_ms);
+/* A connection ended. */
+void router_disconnected(struct router *router, int fd);
+
+/* Looks after slow peers. */
+void router_check_peers(struct router *router, uint64_t now_ms);
 
 /* As peers_are_slow and peers_are_full. */
 bool router_has_slow_peers(const struct router *router);

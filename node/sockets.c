@@ -20,6 +20,9 @@ void *socket_new(void *context, int type, const struct config *config, const cha
     void *socket = zmq_socket(context, type);
     if (socket == NULL)
         return NULL;
+    /* libzmq 4.3.4 does not survive all that happens while it is at this mark: node/gate.h. */
+    socket_set(socket, ZMQ_RCVHWM, 0);
+    socket_set(socket, ZMQ_RCVBUF, KERNEL_BUFFER_BYTES);
     int64_t frame_max = FRAME_MAX_BYTES;
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max);
     socket_set(socket, ZMQ_LINGER, LINGER_MS);

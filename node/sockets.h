@@ -7,6 +7,7 @@
 #include <zmq.h>
 
 #define FRAME_MAX_BYTES ((int64_t)1024 * 1024) /* a larger one ends its connection */
+#define KERNEL_BUFFER_BYTES (128 * 1024)       /* what a peer can send while nobody reads */
 #define LINGER_MS 1000                         /* for replies and events on the way at the end */
 #define SOCKET_ERROR_BYTES 512
 
