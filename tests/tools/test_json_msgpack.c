@@ -94,7 +94,8 @@ static void what_json_lacks_is_shown_all_the_same(void **state)
                "a\xc3"),
          "\"\xef\xbf\xbd"
          "a\xef\xbf\xbd\""},
-        {BYTES("\x83\x01\x02\x91\xa1x\x03\xc0\x04"), "{\"1\":2,\"[\\\"x\\\"]\":3,\"null\":4}"},
+        {BYTES("\x83\x01\x02\x91\xa1x\x03\xc0\x04"), "{\"1\":2,\"msgpack:91a178\":3,\"null\":4}"},
+        {BYTES("\x81\x81\x81\x01\x02\x03\x04"), "{\"msgpack:8181010203\":4}"},
         {BYTES("\x82\xa1"
                "a\x01\xa1"
                "a\x02"),
