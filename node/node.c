@@ -51,6 +51,10 @@ static bool open_store(struct node *node, const struct config *config, char *err
                                          .check_bytes = (uint64_t)config->check_mib << 20,
                                          .ids_kept = (uint64_t)config->ids_kept};
     node->store = lmdb_store_open(&options, error);
+    if (node->store != NULL && lmdb_store_has_finished_commit(node->store))
+        log_printf(node->logger, LOG_WARN,
+                   "a commit was cut off at its last page: all else of it was whole, and it was "
+                   "finished; commands that were not answered may have happened");
     if (node->store != NULL && !lmdb_store_was_walked(node->store))
         log_printf(node->logger, LOG_INFO,
                    "the store is larger than check_mib: allocd --verify looks at all of it");

@@ -200,9 +200,21 @@ static bool check_pages(struct lmdb_env *env, int fd, uint64_t check_bytes, char
     char why[LMDB_PAGES_ERROR_BYTES];
     struct lmdb_pages_found found;
     env->checked = LMDB_PAGES_RECORDS;
-    if (lmdb_pages_check_file(fd, check_bytes, &env->checked, &found, why))
+    if (!lmdb_pages_check_file(fd, check_bytes, &env->checked, &found, why))
+        return fail(error, "the store %s is damaged: " DATA_FILE ": %s", env->directory, why);
+    env->has_finished_commit = found.unfinished.txn > 0;
+    if (!env->has_finished_commit || lmdb_pages_finish(fd, &found.unfinished))
         return true;
-    return fail(error, "the store %s is damaged: " DATA_FILE ": %s", env->directory, why);
+    return fail(error, "cannot write %s/" DATA_FILE ": %s", env->directory, strerror(errno));
+}
+
+/* What a node that died had written may be in memory alone. It is on disk before anything is told
+ * of it, and before a page that it leaves free is written anew. */
+static bool sync_old_file(const struct lmdb_env *env, int fd, char *error)
+{
+    if (fsync(fd) == 0)
+        return true;
+    return fail(error, "cannot sync %s/" DATA_FILE ": %s", env->directory, strerror(errno));
 }
 
 /* What there is, before LMDB sees it. */
@@ -221,7 +233,7 @@ static bool check_file(struct lmdb_env *env, uint64_t check_bytes, char *error)
     if (is_fine && bytes > 0)
         is_fine = begin_anew(env, fd, &bytes, error);
     if (is_fine && bytes > 0)
-        is_fine = check_pages(env, fd, check_bytes, error);
+        is_fine = check_pages(env, fd, check_bytes, error) && sync_old_file(env, fd, error);
     env->is_new = bytes == 0;
     if (fd >= 0)
         close(fd);

@@ -37,6 +37,7 @@ struct lmdb_env {
     const char *directory;
     enum lmdb_pages_depth checked; /* how far the file was looked at when it was opened */
     bool is_new;                   /* there was nothing in it */
+    bool has_finished_commit;      /* one that was cut off when it was opened */
 #define TABLE(name, flags, what) MDB_dbi name;
     LMDB_TABLES(TABLE)
 #undef TABLE
@@ -46,8 +47,9 @@ struct lmdb_env {
 
 /* Opens the environment in `directory`, which is made with mode 0700 where it is missing, and locks
  * it against a second node. A file of up to `check_bytes` is looked at page by page, a larger one
- * at its ends alone. The string must outlive *out. False: `error` says why, in one line
- * without a full stop, and nothing stays open. */
+ * at its ends alone. A commit that was cut off at its meta page is finished. The string must
+ * outlive *out. False: `error` says why, in one line without a full stop, and nothing stays open.
+ */
 bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
                    uint64_t check_bytes, char error[LMDB_ERROR_BYTES]);
 void lmdb_env_close(struct lmdb_env *env);
@@ -63,8 +65,8 @@ enum store_result lmdb_read_result(int rc);
 enum store_result lmdb_write_result(const struct lmdb_env *env, int rc);
 
 /* Commits, and returns LMDB's code. Where a meta page could not be written, LMDB leaves half of a
- * transaction in it; what was there before is put back, so that the next start does not take it
- * for damage. */
+ * transaction in it; what was there before is put back, so that the commit does not happen. Who
+ * dies before that leaves it to the next start, which finishes the commit (lmdb_pages.h). */
 int lmdb_commit(const struct lmdb_env *env, MDB_txn *txn);
 
 /* What a failed commit means. Where the meta page may be on disk or not nobody can tell what is

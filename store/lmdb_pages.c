@@ -5,13 +5,10 @@
 
 #include "store/lmdb_env.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 #define MAGIC 0xBEEFC0DEu
 #define DATA_VERSION 1u
@@ -66,6 +63,8 @@ struct meta_page {
 _Static_assert(sizeof(struct page_head) == 16 && sizeof(struct node_head) == 8 &&
                    sizeof(struct tree_head) == 48 && sizeof(struct meta_page) == 152,
                "LMDB's structs have no gaps");
+_Static_assert(offsetof(struct meta_page, txn) == offsetof(struct meta_page, last_page) + 8,
+               "lmdb_pages_finish writes both at once");
 
 enum mark { MARK_NONE, MARK_USED, MARK_FREE };
 
@@ -75,6 +74,7 @@ struct pages {
     size_t page_size;
     uint64_t last; /* of the snapshot */
     uint64_t txn;
+    uint64_t highest;     /* number of a page that is in use or free, of those seen */
     unsigned char *marks; /* of pages 0 .. last; NULL: only the stamp is looked for */
     bool checks_records;
     uint64_t stamp; /* what the record of the counters says of the transaction; 0: nothing */
@@ -405,6 +405,10 @@ static bool take_free_pages(struct pages *p, struct tree *tree, struct text key,
     for (uint64_t i = 1; i <= count; i++) {
         uint64_t number;
         memcpy(&number, value.data + i * sizeof number, sizeof number);
+        if (number > p->highest)
+            p->highest = number;
+        if (p->marks == NULL)
+            continue;
         if (number < FIRST_PAGE || number > p->last || p->marks[number] != MARK_NONE)
             return fail(p, "free page %" PRIu64 " is in use, or twice, or outside of the file",
                         number);
@@ -442,8 +446,23 @@ static void turn_to(struct pages *p, const struct meta_page *meta)
 {
     p->last = meta->last_page;
     p->txn = meta->txn;
+    p->highest = 0;
     p->stamp = 0;
     p->has_stamp_record = false;
+}
+
+static bool walk_tables(struct pages *p, const struct meta_page *meta)
+{
+    struct tree main = {.head = meta->main, .name = "of tables", .take = take_table};
+    turn_to(p, meta);
+    return walk_tree(p, &main);
+}
+
+static bool walk_free_list(struct pages *p, const struct meta_page *meta)
+{
+    struct tree free_list = {.head = meta->free, .name = "of free pages", .take = take_free_pages};
+    free_list.head.pad = 0;
+    return walk_tree(p, &free_list);
 }
 
 /* The record of the counters holds the transaction that wrote it, and each writes it. Both
@@ -451,14 +470,40 @@ static void turn_to(struct pages *p, const struct meta_page *meta)
  * for an older one than it is, or lead to pages of another. */
 static bool check_stamp(struct pages *p, const struct meta_page *meta)
 {
-    struct tree main = {.head = meta->main, .name = "of tables", .take = take_table};
-    turn_to(p, meta);
-    if (!walk_tree(p, &main))
+    if (!walk_tables(p, meta))
         return false;
     if (p->has_stamp_record ? p->stamp != 0 && p->stamp != meta->txn : meta->txn > 1)
         return fail(p, "meta page %u is not of the transaction that it names",
                     (unsigned)meta->head.number);
     return true;
+}
+
+/* Gives the meta of an unfinished commit its transaction, and for its last page one that is not
+ * below it: that is known when all pages were looked at. */
+static bool take_for_finished(struct pages *p, struct meta_page *meta,
+                              const struct meta_page *other)
+{
+    struct meta_page finished = *meta;
+    finished.txn = other->txn + 1;
+    finished.last_page = p->count > other->last_page ? p->count - 1 : other->last_page;
+    if (meta->txn == finished.txn || finished.txn % 2 != meta->head.number ||
+        meta->main.root == NO_ROOT || finished.txn == 0 || !walk_tables(p, &finished) ||
+        (p->has_stamp_record ? p->stamp : 1) != finished.txn || !walk_free_list(p, &finished))
+        return false;
+    if (p->highest > finished.last_page)
+        finished.last_page = p->highest;
+    *meta = finished;
+    return true;
+}
+
+/* LMDB numbers its new pages without a gap, and uses each or lists it as free. */
+static void note_unfinished(struct pages *p, const struct meta_page *meta,
+                            const struct meta_page *other)
+{
+    uint64_t last = p->highest > other->last_page ? p->highest : other->last_page;
+    p->found.unused -= meta->last_page - last;
+    p->found.unfinished = (struct lmdb_pages_unfinished){
+        meta->txn, last, meta->head.number * p->page_size + offsetof(struct meta_page, last_page)};
 }
 
 /* ---- all of it ---- */
@@ -470,6 +515,8 @@ static bool count_pages(struct pages *p)
         p->found.used += p->marks[i] == MARK_USED;
         p->found.free += p->marks[i] == MARK_FREE;
         p->found.unused += p->marks[i] == MARK_NONE;
+        if (p->marks[i] != MARK_NONE)
+            p->highest = i;
         if (i >= p->count && p->marks[i] != MARK_FREE)
             return fail(p, "it is cut off: page %" PRIu64 " of %" PRIu64 " is missing", i, p->last);
     }
@@ -478,17 +525,14 @@ static bool count_pages(struct pages *p)
 
 static bool walk_all(struct pages *p, const struct meta_page *meta)
 {
-    struct tree free_list = {.head = meta->free, .name = "of free pages", .take = take_free_pages};
-    free_list.head.pad = 0;
-    turn_to(p, meta);
     /* A number in the list of free pages takes 8 bytes, so there are not too many to be marked. */
-    if (p->last / (p->page_size / sizeof(uint64_t)) > p->count)
+    if (meta->last_page / (p->page_size / sizeof(uint64_t)) > p->count)
         return fail(p, "it is cut off: it has %" PRIu64 " of %" PRIu64 " pages", p->count,
-                    p->last + 1);
-    p->marks = calloc(p->last + 1, 1);
+                    meta->last_page + 1);
+    p->marks = calloc(meta->last_page + 1, 1);
     if (p->marks == NULL)
         return fail(p, "there is no memory to look at it");
-    bool is_whole = check_stamp(p, meta) && walk_tree(p, &free_list) && count_pages(p);
+    bool is_whole = check_stamp(p, meta) && walk_free_list(p, meta) && count_pages(p);
     free(p->marks);
     p->marks = NULL;
     return is_whole;
@@ -500,19 +544,26 @@ static bool check(struct pages *p, size_t len, enum lmdb_pages_depth *depth)
     struct meta_page metas[2];
     if (!read_meta(p, 0, 0, len, &metas[0]) || !read_meta(p, 1, metas[0].free.pad, len, &metas[1]))
         return false;
-    if (metas[0].free.pad != metas[1].free.pad || !are_in_step(metas))
-        return fail(p, "its two meta pages contradict each other");
     p->page_size = metas[0].free.pad;
     p->count = len / p->page_size;
+    bool is_unfinished =
+        metas[1].free.pad == p->page_size &&
+        (take_for_finished(p, &metas[0], &metas[1]) || take_for_finished(p, &metas[1], &metas[0]));
+    if (metas[0].free.pad != metas[1].free.pad || !are_in_step(metas))
+        return fail(p, "its two meta pages contradict each other");
     const struct meta_page *newest = &metas[metas[1].txn > metas[0].txn];
     const struct meta_page *before = &metas[metas[1].txn <= metas[0].txn];
-    if (*depth == LMDB_PAGES_METAS && newest->last_page >= p->count)
+    if (*depth == LMDB_PAGES_METAS && (is_unfinished || newest->last_page >= p->count))
         *depth = LMDB_PAGES_STRUCTURE;
     p->checks_records = *depth == LMDB_PAGES_RECORDS;
     if (!check_stamp(p, before) || !check_stamp(p, newest))
         return false;
     p->found = (struct lmdb_pages_found){0};
-    return *depth == LMDB_PAGES_METAS || walk_all(p, newest);
+    if (*depth != LMDB_PAGES_METAS && !walk_all(p, newest))
+        return false;
+    if (is_unfinished)
+        note_unfinished(p, newest, before);
+    return true;
 }
 
 bool lmdb_pages_check(const void *bytes, size_t len, enum lmdb_pages_depth *depth,
@@ -521,28 +572,5 @@ bool lmdb_pages_check(const void *bytes, size_t len, enum lmdb_pages_depth *dept
     struct pages p = {.bytes = bytes, .error = error};
     bool is_whole = check(&p, len, depth);
     *found = p.found;
-    return is_whole;
-}
-
-bool lmdb_pages_check_file(int fd, uint64_t limit_bytes, enum lmdb_pages_depth *depth,
-                           struct lmdb_pages_found *found, char error[LMDB_PAGES_ERROR_BYTES])
-{
-    struct stat file;
-    if (fstat(fd, &file) != 0 || file.st_size <= 0) {
-        snprintf(error, LMDB_PAGES_ERROR_BYTES, "it is empty");
-        return false;
-    }
-    size_t len = (size_t)file.st_size;
-    void *bytes = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED) {
-        snprintf(error, LMDB_PAGES_ERROR_BYTES, "it cannot be read: %s", strerror(errno));
-        return false;
-    }
-    if (len > limit_bytes)
-        *depth = LMDB_PAGES_METAS;
-    if (*depth != LMDB_PAGES_METAS)
-        madvise(bytes, len, MADV_WILLNEED); /* it is read in the order of the keys */
-    bool is_whole = lmdb_pages_check(bytes, len, depth, found, error);
-    munmap(bytes, len);
     return is_whole;
 }

@@ -120,6 +120,11 @@ bool lmdb_store_was_walked(const struct lmdb_store *store)
     return store->env.is_new || store->env.checked != LMDB_PAGES_METAS;
 }
 
+bool lmdb_store_has_finished_commit(const struct lmdb_store *store)
+{
+    return store->env.has_finished_commit;
+}
+
 void lmdb_store_close(struct lmdb_store **store)
 {
     struct lmdb_store *s = *store;

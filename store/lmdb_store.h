@@ -27,6 +27,9 @@ struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
 /* Whether all pages were looked at when it was opened. */
 bool lmdb_store_was_walked(const struct lmdb_store *store);
 
+/* Whether a commit that had been cut off was finished when it was opened. */
+bool lmdb_store_has_finished_commit(const struct lmdb_store *store);
+
 /* What was not committed is gone. */
 void lmdb_store_close(struct lmdb_store **store);
 

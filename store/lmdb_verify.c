@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,35 +102,70 @@ static bool fail(struct verify *v, int rc)
     return false;
 }
 
-/* Before LMDB believes them. Records are looked at later, each by itself. */
-static bool check_pages(struct verify *v, int directory_fd)
+static bool copy_bytes(int from, int to)
+{
+    char bytes[65536];
+    ssize_t len;
+    while ((len = read(from, bytes, sizeof bytes)) > 0) {
+        if (write(to, bytes, (size_t)len) != len)
+            return false;
+    }
+    return len == 0;
+}
+
+/* A copy of the file, in memory, in which the commit is finished. Less than 0: there is no room. */
+static int finish_in_memory(struct verify *v, int fd,
+                            const struct lmdb_pages_unfinished *unfinished)
+{
+    int copy = memfd_create(LMDB_ENV_DATA_FILE, MFD_CLOEXEC);
+    if (copy >= 0 && copy_bytes(fd, copy) && lmdb_pages_finish(copy, unfinished))
+        return copy;
+    if (copy >= 0)
+        close(copy);
+    v->no_memory = true;
+    return -1;
+}
+
+/* Before LMDB believes them. Records are looked at later, each by itself. *finished: where a commit
+ * was cut off, a descriptor of a copy in which it is not; else -1. */
+static bool check_pages(struct verify *v, int directory_fd, int *finished)
 {
     struct verify_check check = {"pages", 0};
     enum lmdb_pages_depth depth = LMDB_PAGES_STRUCTURE;
     struct lmdb_pages_found found = {0};
     char error[LMDB_PAGES_ERROR_BYTES];
     int fd = openat(directory_fd, LMDB_ENV_DATA_FILE, O_RDONLY | O_CLOEXEC);
+    *finished = -1;
     verify_turn_to(v, &check);
-    if (fd < 0)
+    if (fd < 0) {
         verify_finding(v, "%s", strerror(errno));
-    else if (!lmdb_pages_check_file(fd, UINT64_MAX, &depth, &found, error))
+    } else if (!lmdb_pages_check_file(fd, UINT64_MAX, &depth, &found, error)) {
         verify_finding(v, "%s", error);
+    } else if (found.unfinished.txn > 0) {
+        fprintf(v->out, "pages: a commit was cut off, and the next start will finish it\n");
+        *finished = finish_in_memory(v, fd, &found.unfinished);
+    }
     if (fd >= 0)
         close(fd);
     verify_end(v, "%" PRIu64 " used, %" PRIu64 " free, %" PRIu64 " forgotten", found.used,
                found.free, found.unused);
-    return v->findings == 0;
+    return v->findings == 0 && !v->no_memory;
 }
 
-static bool open_environment(struct verify *v, const char *path, size_t map_size_bytes)
+/* `finished`: a descriptor of the file, or -1 where it is the one in the directory. */
+static bool open_environment(struct verify *v, const char *directory, int finished,
+                             size_t map_size_bytes)
 {
+    char path[64];
+    unsigned flags = MDB_RDONLY | MDB_NOLOCK | (finished >= 0 ? MDB_NOSUBDIR : 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", finished);
     int rc = mdb_env_create(&v->env.env);
     if (rc == 0)
         rc = mdb_env_set_maxdbs(v->env.env, LMDB_ENV_TABLES_MAX);
     if (rc == 0)
         rc = mdb_env_set_mapsize(v->env.env, map_size_bytes);
     if (rc == 0)
-        rc = mdb_env_open(v->env.env, path, MDB_RDONLY | MDB_NOLOCK, 0600);
+        rc = mdb_env_open(v->env.env, finished >= 0 ? path : directory, flags, 0600);
     if (rc != 0)
         return fail(v, rc);
     rc = mdb_txn_begin(v->env.env, NULL, MDB_RDONLY, &v->txn);
@@ -199,12 +235,14 @@ static void release(struct verify *v)
     codec_destroy(&v->codec);
 }
 
-static void verify_tables_of(struct verify *v, const char *path, size_t map_size_bytes)
+static void verify_tables_of(struct verify *v, const char *directory, int finished,
+                             size_t map_size_bytes)
 {
     struct verify_check tables = {"tables", 0};
     size_t made = 0;
     verify_turn_to(v, &tables);
-    if (open_environment(v, path, map_size_bytes) && open_tables(v, &made) && made > 0)
+    if (open_environment(v, directory, finished, map_size_bytes) && open_tables(v, &made) &&
+        made > 0)
         verify_contents(v);
     else
         verify_end(v, "%zu", made);
@@ -212,12 +250,15 @@ static void verify_tables_of(struct verify *v, const char *path, size_t map_size
 
 static void verify_store(struct verify *v, const struct directory *d, size_t map_size_bytes)
 {
+    int finished = -1;
     v->codec = codec_new();
     if (v->codec == NULL)
         v->no_memory = true;
-    else if (check_pages(v, d->fd))
-        verify_tables_of(v, d->path, map_size_bytes);
+    else if (check_pages(v, d->fd, &finished))
+        verify_tables_of(v, d->path, finished, map_size_bytes);
     release(v);
+    if (finished >= 0)
+        close(finished);
     if (v->no_memory) {
         v->findings++;
         fprintf(v->out, "memory: there was not enough to look at everything\n");

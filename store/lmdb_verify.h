@@ -14,6 +14,9 @@
  * remembered ids. A store that a node is using is not looked at: false. Where a first start died
  * before anything was stored, nothing is wrong.
  *
+ * A commit that was cut off and that the next start will finish is no damage. The store is judged
+ * as it will be then, in a copy in memory.
+ *
  * Changes nothing on disk. `map_size_bytes`: as in struct lmdb_store_options. */
 bool lmdb_verify(const char *directory, size_t map_size_bytes, FILE *out);
 
