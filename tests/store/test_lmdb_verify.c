@@ -156,6 +156,100 @@ static void wrong_batches(void **state)
     verified_expect(f, "the SKU of batch b4 is missing");
 }
 
+/* Puts records under one key, each of which is wrong in one field, and expects that finding of
+ * each; then the right one. */
+static void expect_of_each(struct verified *f, const char *table, struct text key,
+                           const struct record *wrong, size_t count, const struct record *right,
+                           const char *finding)
+{
+    for (size_t i = 0; i <= count; i++) {
+        verified_begin(f);
+        verified_put(f, table, key, i < count ? &wrong[i] : right);
+        verified_commit(f);
+        if (i < count)
+            verified_expect(f, finding);
+    }
+    verified_expect_whole(f);
+}
+
+static void each_field_of_a_batch(void **state)
+{
+    enum { FIELDS = 5 };
+    struct verified *f = *state;
+    struct key key = key_of_two(text_of("RED"), text_of("b2"));
+    struct text k = key_text(&key);
+    struct batch batch;
+    struct record right;
+    struct record wrong[FIELDS];
+    verified_begin(f);
+    assert_true(record_get_batch(k, verified_get(f, "batches", k), &batch));
+    verified_commit_unstamped(f);
+    struct batch batches[FIELDS] = {batch, batch, batch, batch, batch};
+    batches[0].qty++;
+    batches[1].eta.yyyymmdd++;
+    batches[2].age++;
+    batches[3].allocated++;
+    batches[4].newest++;
+    record_put_batch(&right, k, &batch);
+    for (size_t i = 0; i < FIELDS; i++)
+        record_put_batch(&wrong[i], k, &batches[i]);
+    expect_of_each(f, "batches", k, wrong, FIELDS, &right,
+                   "batches: RED/b2 is not what the log says");
+}
+
+static void each_field_of_the_totals(void **state)
+{
+    enum { FIELDS = 6 };
+    struct verified *f = *state;
+    struct text key = text_of("RED");
+    struct product_totals totals;
+    struct record right;
+    struct record wrong[FIELDS];
+    verified_begin(f);
+    assert_true(record_get_totals(key, verified_get(f, "products", key), &totals));
+    verified_commit_unstamped(f);
+    struct product_totals each[FIELDS] = {totals, totals, totals, totals, totals, totals};
+    each[0].version++;
+    each[1].last_seq++;
+    each[2].batches++;
+    each[3].open++;
+    each[4].available++;
+    each[5].waiting++;
+    record_put_totals(&right, key, &totals);
+    for (size_t i = 0; i < FIELDS; i++)
+        record_put_totals(&wrong[i], key, &each[i]);
+    expect_of_each(f, "products", key, wrong, FIELDS, &right,
+                   "products: RED is not what the log says");
+}
+
+/* Its order, its quantity, and in the key its seq. */
+static void each_field_of_a_waiting_line(void **state)
+{
+    struct verified *f = *state;
+    struct key line_key = key_of_two(text_of("o3"), text_of("BLUE"));
+    uint64_t seq;
+    verified_begin(f);
+    assert_true(
+        record_get_line(key_text(&line_key), verified_get(f, "lines", key_text(&line_key)), &seq));
+    verified_commit_unstamped(f);
+    struct key key = key_of_waiting(text_of("BLUE"), seq);
+    struct key other = key_of_waiting(text_of("BLUE"), seq + 1);
+    struct text k = key_text(&key);
+    struct record right;
+    struct record wrong[2];
+    record_put_waiting(&right, k, &(struct waiting_line){text_of("o3"), 6, seq});
+    record_put_waiting(&wrong[0], k, &(struct waiting_line){text_of("o4"), 6, seq});
+    record_put_waiting(&wrong[1], k, &(struct waiting_line){text_of("o3"), 7, seq});
+    expect_of_each(f, "waiting", k, wrong, 2, &right, "is not what the log says");
+    verified_begin(f);
+    verified_drop(f, "waiting", k);
+    record_put_waiting(&right, key_text(&other), &(struct waiting_line){text_of("o3"), 6, seq});
+    verified_put(f, "waiting", key_text(&other), &right);
+    verified_commit(f);
+    verified_expect(f, "is not what the log says");
+    verified_expect(f, "among those that wait, line o3/BLUE is missing");
+}
+
 static void wrong_lines(void **state)
 {
     struct verified *f = *state;
@@ -271,6 +365,9 @@ int main(void)
         TEST(one_that_cannot_be_looked_at),
         TEST(wrong_totals_and_counters),
         TEST(wrong_batches),
+        TEST(each_field_of_a_batch),
+        TEST(each_field_of_the_totals),
+        TEST(each_field_of_a_waiting_line),
         TEST(wrong_lines),
         TEST(a_broken_seal),
         TEST(a_transaction_without_its_stamp),
