@@ -22,6 +22,7 @@
 
 #define DESCRIPTORS_MAX 4096 /* a larger one is not watched */
 #define VECTORS_MAX 64       /* LMDB writes no more at once */
+#define META_BYTES 120       /* which LMDB writes of a meta page, and nobody of anything else */
 
 /* The call that would have been made without this file, as `real`. */
 #define REAL(name)                                                                                 \
@@ -129,7 +130,9 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
     REAL(pwrite);
     if (!is_watched(fd))
         return real(fd, bytes, len, offset);
-    ssize_t written = injector_fails_or_cuts("pwrite", &len) ? -1 : real(fd, bytes, len, offset);
+    bool fails = injector_fails_or_cuts("pwrite", &len) ||
+                 (len == META_BYTES && injector_fails_or_cuts("pwrite of meta", &len));
+    ssize_t written = fails ? -1 : real(fd, bytes, len, offset);
     if (written > 0)
         recorder_wrote(fd, bytes, (size_t)written, offset);
     return written;

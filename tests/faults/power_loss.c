@@ -28,6 +28,7 @@
 #define TORN_TRIES 24u               /* and beyond whole ones so many with torn writes */
 #define SAMPLES 128u                 /* where more wait */
 #define FEW_STATES 8u                /* a point with no more is always tried */
+#define ATOMIC_MAX 3u                /* units that wait, with no more states than that */
 #define START_SHARE (UINT32_MAX / 3) /* of the points of a start that are tried, at least */
 #define GO_ON_EVERY 16u              /* of the states also takes a command */
 #define WRONG_MAX 20u                /* states, and no more are looked for */
@@ -58,7 +59,8 @@ struct figures {
     uint64_t entries_in_doubt;
     uint64_t several_commits; /* states with what more than one commit wrote still on its way */
     uint64_t waiting_max;
-    uint64_t went_on; /* states that took one more command */
+    uint64_t went_on;  /* states that took one more command */
+    uint64_t finished; /* of these: a commit was cut off, and was finished first */
     uint64_t wrong;
     uint64_t died; /* of the wrong ones: the checker did not survive them */
 };
@@ -94,16 +96,20 @@ static size_t plans_at(size_t waiting)
     return waiting <= ALL_SUBSETS_MAX ? ((size_t)1 << waiting) + TORN_TRIES : SAMPLES;
 }
 
-/* A single write that fits a sector has two fates. */
-static bool is_atomic(const struct disk *disk)
+/* A few that fit a sector each have two fates each. */
+static bool are_atomic(const struct disk *disk)
 {
-    return disk->unit_count == 1 &&
-           (disk->units[0].kind != UNIT_WRITE || disk->units[0].len <= SECTOR_BYTES);
+    bool are = disk->unit_count > 0 && disk->unit_count <= ATOMIC_MAX;
+    for (size_t i = 0; are && i < disk->unit_count; i++) {
+        const struct unit *unit = &disk->units[i];
+        are = unit->kind != UNIT_WRITE || unit->at % SECTOR_BYTES + unit->len <= SECTOR_BYTES;
+    }
+    return are;
 }
 
 static size_t states_at(const struct disk *disk)
 {
-    return is_atomic(disk) ? 2 : plans_at(disk->unit_count);
+    return are_atomic(disk) ? (size_t)1 << disk->unit_count : plans_at(disk->unit_count);
 }
 
 static struct plan plan_of_sample(size_t index, size_t waiting, uint64_t chance)
@@ -202,7 +208,7 @@ static bool goes_on(struct campaign *c, uint64_t chance, FILE *why)
     copy_file(c->model, c->copy, "node.lock");
     spoil_locks(c->copy, chance);
     c->figures->went_on++;
-    return oracle_goes_on(c->copy, why);
+    return oracle_goes_on(&c->oracle, c->copy, &c->figures->finished, why);
 }
 
 static void count_state(struct campaign *c, enum sort sort)
@@ -240,6 +246,7 @@ static void try_state(struct campaign *c, const struct plan *plan)
     disk_cut(&c->disk, c->fates,
              is_rough ? (enum length_fate)(chance % 3) : LENGTH_OF_WHAT_IS_THERE, chance >> 8);
     bool goes = c->messages == 0 || chance % GO_ON_EVERY == 0;
+    goes = goes || oracle_is_cut_off(&c->oracle);
     bool good =
         oracle_check(&c->oracle, c->messages, why) && (!goes || goes_on(c, mixed(chance), why));
     disk_mend(&c->disk);
@@ -423,9 +430,9 @@ static void print_figures(const struct campaign *c)
 #undef SORT
     printf(", \"meta_in_flight\": %" PRIu64 ", \"entries_in_doubt\": %" PRIu64
            ", \"several_commits\": %" PRIu64 ", \"waiting_max\": %" PRIu64 ", \"went_on\": %" PRIu64
-           ", \"wrong\": %" PRIu64 ", \"died\": %" PRIu64 "}\n",
+           ", \"finished\": %" PRIu64 ", \"wrong\": %" PRIu64 ", \"died\": %" PRIu64 "}\n",
            f->meta_in_flight, f->entries_in_doubt, f->several_commits, f->waiting_max, f->went_on,
-           f->wrong, f->died);
+           f->finished, f->wrong, f->died);
 }
 
 static void make_directory(char out[PATH_MAX], const char *work, const char *name)

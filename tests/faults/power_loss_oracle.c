@@ -1,15 +1,19 @@
 #include "tests/faults/power_loss_oracle.h"
 
+#include "store/lmdb_pages.h"
 #include "store/lmdb_store.h"
 #include "store/lmdb_verify.h"
 #include "store/record.h"
 #include "tests/support/build.h"
 #include "tests/support/fake_parts.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <lmdb.h>
 #include <msgpack.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define MAP_BYTES ((size_t)256 * 1024 * 1024)
 
@@ -287,6 +291,21 @@ bool oracle_learn_sent(struct oracle *oracle, const unsigned char *frame, size_t
 
 /* ---- what a cut left ---- */
 
+bool oracle_is_cut_off(const struct oracle *oracle)
+{
+    char path[PATH_MAX];
+    char error[LMDB_PAGES_ERROR_BYTES];
+    struct lmdb_pages_found found;
+    enum lmdb_pages_depth depth = LMDB_PAGES_METAS;
+    snprintf(path, sizeof path, "%s/data.mdb", oracle->directory);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_cut_off =
+        fd >= 0 && lmdb_pages_check_file(fd, 0, &depth, &found, error) && found.unfinished.txn > 0;
+    if (fd >= 0)
+        close(fd);
+    return is_cut_off;
+}
+
 static bool is_size_of_commit(const struct oracle *oracle, struct oracle_size size)
 {
     for (size_t i = oracle->commit_count; i > 0; i--)
@@ -339,7 +358,47 @@ static bool take_command(struct lmdb_store *store, const char **why)
     return good;
 }
 
-bool oracle_goes_on(const char *copy, FILE *why)
+/* What one more commit must leave as it was. */
+struct begin {
+    const struct oracle_rows *rows;
+    size_t count;
+};
+
+static bool check_begin(void *context, size_t index, uint64_t key, MDB_val value)
+{
+    const struct begin *begin = context;
+    return index >= begin->count || is_row(begin->rows, index, key, value);
+}
+
+/* The copy begins with the rows that the store has. */
+static bool begins_with(const struct opened *copy, const struct opened *store, const char *table,
+                        const struct oracle_rows *rows)
+{
+    struct begin begin = {rows, 0};
+    size_t count;
+    return walk(store, table, check_row, (void *)(uintptr_t)rows, &begin.count) &&
+           walk(copy, table, check_begin, &begin, &count) && count >= begin.count;
+}
+
+static bool keeps_all(const struct oracle *oracle, const char *copy, FILE *why)
+{
+    struct opened before;
+    struct opened after;
+    if (!open_store(oracle->directory, &before))
+        return true; /* nothing was stored */
+    bool good = open_store(copy, &after);
+    if (good) {
+        good = begins_with(&after, &before, "events", &oracle->events) &&
+               begins_with(&after, &before, "remembered", &oracle->replies);
+        close_store(&after);
+    }
+    close_store(&before);
+    if (!good)
+        fprintf(why, "a start lost or changed what was stored\n");
+    return good;
+}
+
+bool oracle_goes_on(const struct oracle *oracle, const char *copy, uint64_t *finished, FILE *why)
 {
     char error[LMDB_STORE_ERROR_BYTES];
     struct lmdb_store_options options = {.directory = copy,
@@ -353,9 +412,10 @@ bool oracle_goes_on(const char *copy, FILE *why)
         return false;
     }
     const char *what = NULL;
+    *finished += lmdb_store_has_finished_commit(store);
     bool good = take_command(store, &what);
     lmdb_store_close(&store);
     if (!good)
         fprintf(why, "one more command: %s\n", what);
-    return good && lmdb_verify(copy, MAP_BYTES, why);
+    return good && keeps_all(oracle, copy, why) && lmdb_verify(copy, MAP_BYTES, why);
 }

@@ -56,7 +56,13 @@ bool oracle_learn_sent(struct oracle *oracle, const unsigned char *frame, size_t
 /* `messages`: how many of those that were learned had left the node. False: `why` says why. */
 bool oracle_check(const struct oracle *oracle, size_t messages, FILE *why);
 
-/* Opens the store in `copy`, which is one that was found good, and has it take one more command. */
-bool oracle_goes_on(const char *copy, FILE *why);
+/* Whether a commit was cut off in it, which the next start will finish. It was never told of, so
+ * oracle_check looks at what there was before it. */
+bool oracle_is_cut_off(const struct oracle *oracle);
+
+/* Opens the store in `copy`, which is one of what was found good, and has it take one more command.
+ * A commit that was cut off is finished then, which adds to what was stored and to *finished, and
+ * changes nothing else. */
+bool oracle_goes_on(const struct oracle *oracle, const char *copy, uint64_t *finished, FILE *why);
 
 #endif

@@ -55,10 +55,14 @@ class Recorded:
         self.figures = Counter()  # replies, by their error
         self.client = self.subscriber = None
 
-    def start(self, **faults):
+    def launch(self, **faults):
         self.traces.append(f"{self.home.name}/trace.{len(self.traces)}")
-        self.node.start(faults={"ALLOCD_WATCH": str(self.node.data),
-                                "ALLOCD_TRACE": self.traces[-1], **faults})
+        self.node.launch(faults={"ALLOCD_WATCH": str(self.node.data),
+                                 "ALLOCD_TRACE": self.traces[-1], **faults})
+
+    def start(self, **faults):
+        self.launch(**faults)
+        self.node.wait_ready()
         self.client, self.subscriber = Client(self.node), Subscriber(self.node)
 
     def leave(self):
@@ -154,9 +158,7 @@ def restarts(node):
 def killed_at_once(node):
     """A first start that dies at one of its first steps, and the one after it."""
     points = ["directory_locked", "before_tables", "after_tables", "before_mark"]
-    node.traces.append(f"{node.home.name}/trace.first")
-    node.node.launch(faults={"ALLOCD_WATCH": str(node.node.data), "ALLOCD_TRACE": node.traces[0],
-                             "ALLOCD_CRASH": node.random.choice(points)})
+    node.launch(ALLOCD_CRASH=node.random.choice(points))
     node.node.wait_killed()
     node.start()
     node.live(20, (1, 3))
@@ -179,6 +181,33 @@ def full_disk(node):
         assert node.node.wait() == 1, node.node.stderr()
         node.start()
         node.live(10, (1, 12))
+    node.stop()
+
+
+@life
+def cut_off_commit(node):
+    """A meta page cannot be written. LMDB writes half of it back, and the node what was there; the
+    power goes between the two."""
+    error = node.random.choice(["ENOSPC", "EIO", "SHORT"])
+    node.start(ALLOCD_FAULT=f"pwrite of meta:{error}:{node.random.randint(2, 20)}")
+    try:
+        node.live(30, (1, 12))
+        raise AssertionError("the node did not end")
+    except ConnectionError:
+        node.leave()
+    assert node.node.wait() == 1, node.node.stderr()
+    node.start()
+    node.live(5, (1, 12))
+    node.stop()
+
+
+@life
+def cut_off_first_commit(node):
+    """The same with the commit that makes the tables."""
+    node.launch(ALLOCD_FAULT="pwrite of meta:EIO:1")
+    assert node.node.wait() == 1, node.node.stderr()
+    node.start()
+    node.live(5, (1, 3))
     node.stop()
 
 
@@ -222,6 +251,8 @@ class PowerLoss(unittest.TestCase):
                 for (name, seed), (found, complaints) in zip(
                         lives, pool.map(lambda life: self.live(*life, share), lives)):
                     self.assertEqual(found["wrong"], 0, f"{name}, seed {seed}: {complaints}")
+                    if name.startswith("cut_off"):
+                        self.assertGreater(found["finished"], 0, f"{name}, seed {seed}")
                     figures["waiting_max"] = max(figures["waiting_max"], found.pop("waiting_max"))
                     figures.update(found)
                     figures["lives"] += 1
