@@ -163,6 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(copy);
     if (is_whole) {
         put_file(base.edited, length);
+        CHECK(found.unfinished.txn == 0 || lmdb_pages_finish(base.fd, &found.unfinished));
         CHECK(read_and_write() == base.contents);
     }
     return 0;
