@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
+import fake_node
 from allocd import Client, Node
 
 ZMQ_SEND = os.environ["ZMQ_SEND"]
@@ -101,12 +103,22 @@ class Bench(unittest.TestCase):
         for word in "allocd", "p50", "p99", "max", "groups of", "CPU", "refused":
             self.assertIn(word, text)
 
+    def test_text_with_refusals_and_a_ceiling(self):
+        with Client(self.node) as client:
+            for number in range(20):
+                client.ask("CreateBatch", ref=f"bench-batch-{number:08}", sku="other", qty=1)
+        with tempfile.TemporaryDirectory() as directory:
+            text = self.run_bench("--seconds", "0.1", f"--ceiling={directory}")
+        for word in "refused: invalid_sku ", "echo ", "commits ", "allocd / echo ":
+            self.assertIn(word, text)
+
     def test_bad_arguments(self):
         for arguments in (["--clients", "0"], ["--clients", "x"], ["--inflight", "0"],
                           ["--seconds", "0"], ["--seconds", "x"], ["--skus", "0"],
                           ["--zipf", "-1"], ["--mix", ""], ["--mix", "allocate"],
                           ["--mix", "allocate=0"], ["--mix", "allocate=1,"],
-                          ["--mix", "nosuch=1"], ["--mix", "get=-1"], ["field=1"],
+                          ["--mix", "nosuch=1"], ["--mix", "get="],
+                          ["--mix", "get=1000001"], ["--mix", "get=0,lines=0"], ["--mix", "get=-1"], ["field=1"],
                           ["--ceiling=/no/such/directory", "--seconds", "0.1"]):
             with self.subTest(arguments=arguments):
                 self.run_bench(*arguments, status=2)
@@ -118,6 +130,74 @@ class Bench(unittest.TestCase):
         done = subprocess.run([ZMQ_SEND, "-e", self.node.commands, "--timeout", "0.2", "bench"],
                               capture_output=True, timeout=60, check=False)
         self.assertEqual((done.returncode, done.stdout), (3, b""))
+
+
+class BenchOfAnything(unittest.TestCase):
+    """A node that answers what the test tells it to, but to GetStats."""
+
+    STATS = {"ok": True, "commands": 1, "queries": "many", 8: 8, "commits": -1}
+
+    def run_bench(self, reply, *arguments, stats=None):
+        def handler(request):
+            if request["type"] == "GetStats":
+                return (stats or self.STATS.copy)()
+            return reply(request)
+
+        with fake_node.FakeNode(handler) as node:
+            done = subprocess.run(
+                [ZMQ_SEND, "-e", node.commands, "--timeout", "0.5", "bench", "--skus", "1",
+                 "--seconds", "0.2", "--inflight", "40", *arguments],
+                capture_output=True, timeout=60, check=False)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def test_what_is_no_reply_ends_it(self):
+        for reply in ([1], {"error": "no_ok"}, {"ok": 1}, {"ok": False}, b"\xc1", b"",
+                      {"fail": 1, "ok": None}, [b"two", b"frames"]):
+            with self.subTest(reply=reply):
+                packed = fake_node.pack(reply) if reply == [1] else reply
+                status, out, error = self.run_bench(lambda _: packed)
+                self.assertEqual((status, out), (5, ""))
+                self.assertIn("a reply broke the protocol", error)
+
+    def test_a_node_that_falls_silent(self):
+        status, out, error = self.run_bench(lambda _: None)
+        self.assertEqual((status, out), (4, ""))
+        self.assertIn("no reply within 500 ms", error)
+
+    def test_a_node_that_tells_nothing_of_itself_at_the_end(self):
+        told = []
+
+        def stats():
+            told.append(1)
+            return {"ok": True} if len(told) < 3 else b"\xc1"
+
+        status, out, _ = self.run_bench(lambda _: {"ok": True}, stats=stats)
+        self.assertEqual((status, out, len(told)), (5, "", 3))
+
+    def test_more_codes_than_are_counted_go_with_the_last(self):
+        asked = []
+
+        def refuse(_):
+            asked.append(1)
+            return {"error": f"{'long_' * 10}" if len(asked) % 20 == 0 else f"e{len(asked) % 20}",
+                    "ok": False, "message": "no"}
+
+        status, out, error = self.run_bench(refuse, "--json")
+        self.assertEqual(status, 0, error)
+        allocd = json.loads(out)["allocd"]
+        self.assertEqual(len(allocd["refusals"]), 16)
+        self.assertEqual(sum(allocd["refusals"].values()), allocd["refused"])
+
+    def test_more_sockets_than_there_may_be(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+        with fake_node.FakeNode(lambda _: dict(self.STATS)) as node:
+            done = subprocess.run(
+                [ZMQ_SEND, "-e", node.commands, "bench", "--skus", "1", "--clients", "200"],
+                capture_output=True, timeout=60, check=False, preexec_fn=limit)
+        self.assertEqual((done.returncode, done.stdout), (2, b""))
+        self.assertIn(b"cannot open 200 sockets to tcp://", done.stderr)
 
 
 if __name__ == "__main__":

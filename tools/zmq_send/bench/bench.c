@@ -28,14 +28,9 @@ struct bench {
 
 static uint64_t integer_in(const msgpack_object *map, const char *key)
 {
-    for (uint32_t i = 0; i < map->via.map.size; i++) {
-        const msgpack_object_kv *pair = &map->via.map.ptr[i];
-        if (pair->key.via.str.size == strlen(key) &&
-            pair->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
-            memcmp(pair->key.via.str.ptr, key, strlen(key)) == 0)
-            return pair->val.via.u64;
-    }
-    return 0;
+    uint64_t found = 0;
+    body_count(map, key, &found);
+    return found;
 }
 
 static enum status ask_node(struct bench *bench, struct node_stats *out)

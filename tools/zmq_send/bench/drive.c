@@ -1,5 +1,6 @@
 #include "tools/zmq_send/bench/drive.h"
 
+#include "tools/zmq_send/body.h"
 #include "tools/zmq_send/clock.h"
 #include "tools/zmq_send/report.h"
 
@@ -43,46 +44,31 @@ double figures_rate(const struct figures *figures)
 
 /* ---- replies ---- */
 
-static void count_refusal(struct figures *figures, const char *code, size_t len)
+static void count_refusal(struct figures *figures, struct text code)
 {
     figures->refused++;
     struct refusals *r = figures->refusals;
     size_t i = 0;
-    len = len < CODE_BYTES ? len : CODE_BYTES - 1;
-    while (i + 1 < REFUSALS_MAX && r[i].count > 0 &&
-           (strlen(r[i].code) != len || memcmp(r[i].code, code, len) != 0))
+    if (code.len >= CODE_BYTES)
+        code.len = CODE_BYTES - 1;
+    while (i + 1 < REFUSALS_MAX && r[i].count > 0 && !text_equal(code, text_of(r[i].code)))
         i++;
     if (r[i].count++ == 0) {
-        memcpy(r[i].code, code, len);
-        r[i].code[len] = '\0';
+        memcpy(r[i].code, code.data, code.len);
+        r[i].code[code.len] = '\0';
     }
-}
-
-static bool is_text(const msgpack_object *object, const char *text)
-{
-    return object->type == MSGPACK_OBJECT_STR && object->via.str.size == strlen(text) &&
-           memcmp(object->via.str.ptr, text, strlen(text)) == 0;
 }
 
 /* The slow way to look at a reply; `figures` may be NULL. False: it is none. */
 static bool examine(struct figures *figures, const msgpack_object *reply)
 {
-    const msgpack_object *ok = NULL;
-    const msgpack_object *error = NULL;
-    if (reply->type != MSGPACK_OBJECT_MAP)
-        return false;
-    for (uint32_t i = 0; i < reply->via.map.size; i++) {
-        const msgpack_object_kv *pair = &reply->via.map.ptr[i];
-        if (is_text(&pair->key, "ok"))
-            ok = &pair->val;
-        else if (is_text(&pair->key, "error"))
-            error = &pair->val;
-    }
+    const msgpack_object *ok = body_find(reply, "ok");
+    struct text error = body_text(reply, "error");
     if (ok == NULL || ok->type != MSGPACK_OBJECT_BOOLEAN)
         return false;
-    if (figures != NULL && !ok->via.boolean && error != NULL && error->type == MSGPACK_OBJECT_STR)
-        count_refusal(figures, error->via.str.ptr, error->via.str.size);
-    return ok->via.boolean || error != NULL;
+    if (figures != NULL && !ok->via.boolean && !text_is_none(error))
+        count_refusal(figures, error);
+    return ok->via.boolean || !text_is_none(error);
 }
 
 /* False: time is up, and what is still in flight is only waited for. */

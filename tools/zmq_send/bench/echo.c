@@ -3,7 +3,7 @@
 #include "tools/zmq_send/report.h"
 
 #include <errno.h>
-#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,7 +61,9 @@ static void be_echo(int report, int lifeline)
         _exit(1);
     close(report);
     serve(router, lifeline);
-    _exit(0); /* nothing is worth an orderly end */
+    zmq_close(router);
+    zmq_ctx_term(context);
+    exit(0);
 }
 
 bool echo_start(struct echo *echo)

@@ -28,15 +28,6 @@ void latency_add(struct latency *latency, uint64_t ns, uint64_t times)
         latency->max_ns = ns;
 }
 
-void latency_merge(struct latency *latency, const struct latency *from)
-{
-    latency->count += from->count;
-    for (size_t i = 0; i < LATENCY_BUCKETS; i++)
-        latency->buckets[i] += from->buckets[i];
-    if (from->max_ns > latency->max_ns)
-        latency->max_ns = from->max_ns;
-}
-
 uint64_t latency_percentile(const struct latency *latency, double share)
 {
     double wanted = share * (double)latency->count;

@@ -16,9 +16,6 @@ struct latency {
 
 void latency_add(struct latency *latency, uint64_t ns, uint64_t times);
 
-/* All that is in `from` as well. */
-void latency_merge(struct latency *latency, const struct latency *from);
-
 /* The time that `share` (0 to 1) of all did not exceed; 0 where there are none. */
 uint64_t latency_percentile(const struct latency *latency, double share);
 
