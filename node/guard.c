@@ -316,6 +316,7 @@ static struct watched *worst(struct guard *guard)
 /* Those that have most go first, until the rest costs no more than it may. */
 static void cut_worst(struct guard *guard, struct sums sums, uint64_t cost)
 {
+    assert(sums.waiting > 0); /* where nothing waits, nothing costs */
     uint64_t left = sums.waiting;
     struct watched *watched;
     while (cost * left / sums.waiting > guard->cost_max && (watched = worst(guard)) != NULL) {

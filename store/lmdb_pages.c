@@ -421,14 +421,18 @@ static bool take_free_pages(struct pages *p, struct tree *tree, struct text key,
 
 static bool read_meta(struct pages *p, unsigned index, size_t at, size_t len, struct meta_page *out)
 {
-    if (at > len || len - at < sizeof *out)
-        return fail(p, "it is cut off in its first pages");
+    if (at > len || len - at < sizeof *out) {
+        fail(p, "it is cut off in its first pages");
+        return false;
+    }
     memcpy(out, p->bytes + at, sizeof *out);
     if (out->head.number != index || out->head.flags != PAGE_META || out->magic != MAGIC ||
         out->version != DATA_VERSION || out->free.flags != MDB_INTEGERKEY || out->main.flags != 0 ||
         out->free.pad < PAGE_MIN_BYTES || out->free.pad > PAGE_MAX_BYTES ||
-        (out->free.pad & (out->free.pad - 1)) != 0 || out->last_page < FIRST_PAGE - 1)
-        return fail(p, "meta page %u", index);
+        (out->free.pad & (out->free.pad - 1)) != 0 || out->last_page < FIRST_PAGE - 1) {
+        fail(p, "meta page %u", index);
+        return false;
+    }
     return true;
 }
 
@@ -569,7 +573,8 @@ static bool check(struct pages *p, size_t len, enum lmdb_pages_depth *depth)
 bool lmdb_pages_check(const void *bytes, size_t len, enum lmdb_pages_depth *depth,
                       struct lmdb_pages_found *found, char error[LMDB_PAGES_ERROR_BYTES])
 {
-    struct pages p = {.bytes = bytes, .error = error};
+    struct pages p = {.bytes = bytes};
+    p.error = error;
     bool is_whole = check(&p, len, depth);
     *found = p.found;
     return is_whole;

@@ -68,12 +68,12 @@ static void unused_slack_does_not_pile_up(void **state)
 {
     (void)state;
     struct flow flow = opened(0);
-    flow_look(&flow, 0, 0, 1000 * 1000, (struct intake_mark){0, 0}, 1);
-    flow_look(&flow, 10 * KIB, 0, 1000 * 1000, (struct intake_mark){0, 0}, 1);
+    flow_look(&flow, 0, 0, 1000000, (struct intake_mark){0, 0}, 1);
+    flow_look(&flow, 10 * KIB, 0, 1000000, (struct intake_mark){0, 0}, 1);
     assert_int_equal(flow.waiting, 10 * KIB - FLOW_ALLOWANCE);
     /* Heartbeats of ten seconds are no message. */
-    flow_look(&flow, 10 * KIB, 0, 1010 * 1000, (struct intake_mark){0, 0}, 1);
-    assert_int_equal(flow.waiting, 10 * KIB - FLOW_ALLOWANCE - 10 * FLOW_HEARTBEAT_BYTES);
+    flow_look(&flow, 10 * KIB, 0, 1010000, (struct intake_mark){0, 0}, 1);
+    assert_int_equal(flow.waiting, 10 * KIB - FLOW_ALLOWANCE - (uint64_t)10 * FLOW_HEARTBEAT_BYTES);
 }
 
 static void another_connection_at_the_same_place_begins_anew(void **state)
@@ -93,7 +93,7 @@ static void growth_is_put_down_to_what_waits(void **state)
     assert_int_equal(growth_cost(&growth, 1000 * KIB, 10 * KIB), 10 * KIB);
     assert_int_equal(growth_cost(&growth, 1200 * KIB, 10 * KIB), 200 * KIB);
     /* No byte costs more than FLOW_COST_MAX: the rest is the node's own. */
-    assert_int_equal(growth_cost(&growth, 9000 * KIB, 10 * KIB), FLOW_COST_MAX * 10 * KIB);
+    assert_int_equal(growth_cost(&growth, 9000 * KIB, 10 * KIB), FLOW_COST_MAX * (10 * KIB));
     assert_int_equal(growth_cost(&growth, 9000 * KIB, 0), 0);
     assert_int_equal(growth_cost(&growth, 9001 * KIB, 10 * KIB), 10 * KIB);
     growth.is_settled = false;
@@ -104,7 +104,7 @@ static void growth_is_put_down_to_what_waits(void **state)
 static void subscriptions_are_counted_once_each(void **state)
 {
     (void)state;
-    struct subscriptions *subscriptions = subscriptions_new(10000 * (SUBSCRIPTION_BYTES + 6));
+    struct subscriptions *subscriptions = subscriptions_new((size_t)10000 * (SUBSCRIPTION_BYTES + 6));
     char name[16];
     for (int turn = 0; turn < 3; turn++)
         for (int i = 0; i < 10000; i++) {
