@@ -60,16 +60,17 @@ static int apply(struct entry *entry, int fd)
     return kernel_epoll_ctl(entry->epoll_fd, EPOLL_CTL_MOD, fd, &event);
 }
 
-static bool is_too_far(struct gate_counts *counts)
+static bool has_to_wait(struct gate_counts *counts)
 {
-    return gate_ahead(counts) > atomic_load_explicit(&counts->ahead_max, memory_order_relaxed);
+    return gate_ahead(counts) > atomic_load_explicit(&counts->ahead_max, memory_order_relaxed) ||
+           atomic_load_explicit(&counts->is_held, memory_order_relaxed);
 }
 
 /* Pauses or goes on as it should be by now. */
 static void adjust(struct entry *entry, int fd)
 {
     pthread_mutex_lock(&lock);
-    bool should_pause = is_too_far(&entry->counts);
+    bool should_pause = has_to_wait(&entry->counts);
     if (entry->is_registered &&
         should_pause != atomic_load_explicit(&entry->counts.is_paused, memory_order_relaxed)) {
         atomic_store_explicit(&entry->counts.is_paused, should_pause, memory_order_relaxed);
@@ -86,6 +87,7 @@ static void reset(struct entry *entry, int epoll_fd)
     entry->epoll_fd = epoll_fd;
     atomic_store_explicit(&entry->counts.taken, 0, memory_order_relaxed);
     atomic_store_explicit(&entry->counts.ahead_max, GATE_UNLIMITED, memory_order_relaxed);
+    atomic_store_explicit(&entry->counts.is_held, false, memory_order_relaxed);
     atomic_store_explicit(&entry->counts.is_paused, false, memory_order_relaxed);
     atomic_store_explicit(&entry->is_cut, false, memory_order_relaxed);
 }
@@ -122,7 +124,7 @@ ssize_t recv(int fd, void *buffer, size_t size, int flags)
         return len;
     uint64_t taken = atomic_load_explicit(&entry->counts.taken, memory_order_relaxed);
     atomic_store_explicit(&entry->counts.taken, taken + (uint64_t)len, memory_order_relaxed);
-    if (is_too_far(&entry->counts))
+    if (has_to_wait(&entry->counts))
         adjust(entry, fd);
     return len;
 }
@@ -145,15 +147,29 @@ struct gate_counts *gate_counts(int fd)
     return entry == NULL ? NULL : &entry->counts;
 }
 
+static void adjust_if_needed(struct entry *entry, int fd)
+{
+    if (has_to_wait(&entry->counts) !=
+        atomic_load_explicit(&entry->counts.is_paused, memory_order_relaxed))
+        adjust(entry, fd);
+}
+
 void gate_set_ahead_max(int fd, int64_t bytes)
 {
     struct entry *entry = find(fd);
     if (entry == NULL)
         return;
     atomic_store_explicit(&entry->counts.ahead_max, bytes, memory_order_relaxed);
-    if (is_too_far(&entry->counts) !=
-        atomic_load_explicit(&entry->counts.is_paused, memory_order_relaxed))
-        adjust(entry, fd);
+    adjust_if_needed(entry, fd);
+}
+
+void gate_hold(int fd, bool hold)
+{
+    struct entry *entry = find(fd);
+    if (entry == NULL)
+        return;
+    atomic_store_explicit(&entry->counts.is_held, hold, memory_order_relaxed);
+    adjust_if_needed(entry, fd);
 }
 
 void gate_deliver(int fd, struct gate_counts *counts, size_t bytes)

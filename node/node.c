@@ -238,7 +238,7 @@ static void send_reply(struct node *node, size_t index, const struct reply *repl
 static bool serve_group(struct node *node)
 {
     size_t from_upstream = read_upstream(node);
-    size_t from_router = router_has_full_peers(node->router) ? 0 : read_router(node);
+    size_t from_router = read_router(node);
     if (from_upstream + from_router == 0)
         return true;
     CRASH_POINT(group_handled);
@@ -341,6 +341,8 @@ static void begin_turn(struct node *node)
 /* Milliseconds until something is due. */
 static long time_to_wait(const struct node *node)
 {
+    if (router_has_parked(node->router))
+        return 0;
     uint64_t wait = node->heartbeat_ms > node->now_ms ? node->heartbeat_ms - node->now_ms : 0;
     if (router_has_slow_peers(node->router) && wait > PEERS_CHECK_MS)
         wait = PEERS_CHECK_MS;
@@ -349,10 +351,9 @@ static long time_to_wait(const struct node *node)
 
 static void wait_for_work(struct node *node)
 {
-    short commands = router_has_full_peers(node->router) ? 0 : ZMQ_POLLIN;
     void *upstream = upstream_socket(node->upstream);
     zmq_pollitem_t items[] = {
-        {router_socket(node->router), 0, commands, 0},
+        {router_socket(node->router), 0, ZMQ_POLLIN, 0},
         {guard_socket(node->guard), 0, ZMQ_POLLIN, 0},
         {event_socket_socket(node->events), 0, ZMQ_POLLIN, 0},
         {NULL, node->signal_fd, ZMQ_POLLIN, 0},

@@ -4,26 +4,22 @@
 
 #define BUCKETS 4096u      /* a power of two; connections are some hundreds, rarely thousands */
 #define GRACE_MS 1000u     /* in which a slow peer has to get on */
-#define STUCK_MS 100u      /* the same for one that takes nothing at all and holds up everybody */
 #define IPC_GRACE_MS 3000u /* the same where it is only known when all has been read */
-/* A slow peer has to take this share of what it may leave unread; all of it while it holds up
- * everybody. */
-#define PROGRESS_SHARE 4u
-#define CUT_MAX 64u /* peers that are remembered after they were cut off */
-#define GIVEN_ID_BYTES                                                                             \
-    5u                 /* of a routing id by libzmq: a 0, and a number that never comes again      \
-                        */
-#define FULL_FACTOR 2u /* times what a peer may leave unread: wait for it to read */
+#define PROGRESS_SHARE 4u  /* of what it may leave unread a slow peer has to take meanwhile */
+#define CUT_MAX 64u        /* peers that are remembered after they were cut off */
+/* A routing id by libzmq is a 0 and a number that never comes again. */
+#define GIVEN_ID_BYTES 5u
 
 struct peer {
     struct peer *next_in_bucket;
     struct peer *next_slow;
+    struct peer *next_resumed;
+    struct parked parked; /* while it is slow, and until all is served after that */
     struct gate_counts *counts; /* of its connection */
     struct outstanding outstanding;
-    bool is_slow;
+    bool is_slow; /* its connection is held */
+    bool is_resumed;
     uint64_t slow_since_ms;
-    uint64_t last_taken; /* what it had taken ... */
-    uint64_t moved_ms;   /* ... and since when it has not taken more */
     uint64_t hash;
     size_t id_len;
     unsigned char id[];
@@ -31,12 +27,12 @@ struct peer {
 
 struct peers {
     struct peer *buckets[BUCKETS];
-    struct peer *slow; /* those that have too much unread */
+    struct peer *slow;    /* those that have too much unread */
+    struct peer *resumed; /* those that had, and whose parked messages may be served */
     struct peer **by_fd;
     size_t fd_capacity;
     struct peer *last; /* who got the last reply: often who gets the next one */
     size_t max_unread;
-    bool is_full;
     struct guard *guard;
     struct stats *stats;
     struct logger *logger;
@@ -66,6 +62,7 @@ void peers_destroy(struct peers **peers)
         while ((*peers)->buckets[i] != NULL) {
             struct peer *peer = (*peers)->buckets[i];
             (*peers)->buckets[i] = peer->next_in_bucket;
+            parked_clear(&peer->parked);
             free(peer);
         }
     }
@@ -104,6 +101,25 @@ static void remove_slow(struct peers *peers, struct peer *peer)
         link = &(*link)->next_slow;
     *link = peer->next_slow;
     peer->is_slow = false;
+    gate_hold(peer->outstanding.fd, false);
+}
+
+static void remove_resumed(struct peers *peers, struct peer *peer)
+{
+    struct peer **link = &peers->resumed;
+    while (*link != peer)
+        link = &(*link)->next_resumed;
+    *link = peer->next_resumed;
+    peer->is_resumed = false;
+}
+
+static void add_resumed(struct peers *peers, struct peer *peer)
+{
+    if (peer->is_resumed || parked_is_empty(&peer->parked))
+        return;
+    peer->is_resumed = true;
+    peer->next_resumed = peers->resumed;
+    peers->resumed = peer;
 }
 
 static void forget(struct peers *peers, struct peer **link)
@@ -113,6 +129,9 @@ static void forget(struct peers *peers, struct peer **link)
     *link = peer->next_in_bucket;
     if (peer->is_slow)
         remove_slow(peers, peer);
+    if (peer->is_resumed)
+        remove_resumed(peers, peer);
+    peers->stats->requests_dropped += parked_clear(&peer->parked);
     peers->by_fd[peer->outstanding.fd] = NULL;
     if (peers->last == peer)
         peers->last = NULL;
@@ -168,18 +187,40 @@ static bool was_cut_off(const struct peers *peers, struct text id)
     return false;
 }
 
-bool peers_received(struct peers *peers, struct text routing_id, zmq_msg_t *frame, size_t bytes)
+enum arrival peers_received(struct peers *peers, zmq_msg_t *frames, const struct message_size *size,
+                            bool is_request)
 {
+    struct text routing_id = {zmq_msg_data(&frames[0]), zmq_msg_size(&frames[0])};
     struct peer *peer = find_peer(peers, routing_id);
-    if (peer != NULL) {
-        gate_deliver(peer->outstanding.fd, peer->counts, bytes);
+    if (peer == NULL) {
+        /* If it has gone, another connection may have its descriptor and is credited with these
+         * bytes: they are few, and the next look evens it out. */
+        int fd = zmq_msg_get(&frames[1], ZMQ_SRCFD);
+        gate_deliver(fd, gate_counts(fd), size->bytes);
+        return is_request && !was_cut_off(peers, routing_id) ? ARRIVAL_TAKEN : ARRIVAL_LEFT_OVER;
+    }
+    /* What is parked takes memory still: the guard counts it as what was not delivered. Without
+     * memory for it the peer gets its reply at once. */
+    if (is_request && (peer->is_slow || !parked_is_empty(&peer->parked)) &&
+        parked_add(&peer->parked, frames, size))
+        return ARRIVAL_PARKED;
+    gate_deliver(peer->outstanding.fd, peer->counts, size->bytes);
+    return is_request ? ARRIVAL_TAKEN : ARRIVAL_LEFT_OVER;
+}
+
+bool peers_next_parked(struct peers *peers, zmq_msg_t *frames, struct message_size *size)
+{
+    while (peers->resumed != NULL) {
+        struct peer *peer = peers->resumed;
+        if (peer->is_slow || parked_is_empty(&peer->parked)) {
+            remove_resumed(peers, peer);
+            continue;
+        }
+        parked_take(&peer->parked, frames, size);
+        gate_deliver(peer->outstanding.fd, peer->counts, size->bytes);
         return true;
     }
-    /* If it has gone, another connection may have its descriptor and is credited with these bytes:
-     * they are few, and the next look evens it out. */
-    int fd = zmq_msg_get(frame, ZMQ_SRCFD);
-    gate_deliver(fd, gate_counts(fd), bytes);
-    return !was_cut_off(peers, routing_id);
+    return false;
 }
 
 void peers_recipient(struct peers *peers, struct text routing_id, zmq_msg_t *frame,
@@ -234,9 +275,10 @@ void peers_sent(struct peers *peers, const struct recipient *recipient, size_t b
         return;
     outstanding_progress(&peer->outstanding, 0); /* what it takes from now on counts */
     peer->is_slow = true;
-    peer->slow_since_ms = peer->moved_ms = now_ms;
+    peer->slow_since_ms = now_ms;
     peer->next_slow = peers->slow;
     peers->slow = peer;
+    gate_hold(peer->outstanding.fd, true);
 }
 
 static void cut_off(struct peers *peers, struct peer *peer, uint64_t now_ms)
@@ -249,43 +291,27 @@ static void cut_off(struct peers *peers, struct peer *peer, uint64_t now_ms)
                 "cut off a client that left over %zu bytes of replies unread", peers->max_unread);
 }
 
-/* True where it has taken nothing at all for a while, as far as that is known. */
-static bool is_stuck(struct peer *peer, uint64_t now_ms)
-{
-    if (peer->outstanding.taken != peer->last_taken) {
-        peer->last_taken = peer->outstanding.taken;
-        peer->moved_ms = now_ms;
-    }
-    return peer->outstanding.is_counted && now_ms - peer->moved_ms >= STUCK_MS;
-}
-
 /* False: it was cut off. */
 static bool check_slow(struct peers *peers, struct peer *peer, uint64_t now_ms)
 {
-    if (!outstanding_exceeds(&peer->outstanding, peers->max_unread)) {
+    struct outstanding *outstanding = &peer->outstanding;
+    if (!outstanding_exceeds(outstanding, peers->max_unread)) {
         remove_slow(peers, peer);
+        add_resumed(peers, peer);
         return true;
     }
-    bool is_counted = peer->outstanding.is_counted;
-    size_t full_at = is_counted ? FULL_FACTOR * peers->max_unread : peers->max_unread;
-    bool is_full = outstanding_bytes(&peer->outstanding) > full_at;
-    size_t wanted = is_full ? peers->max_unread : peers->max_unread / PROGRESS_SHARE;
-    uint64_t grace = is_counted ? GRACE_MS : IPC_GRACE_MS;
-    if (is_stuck(peer, now_ms) && is_full)
-        grace = 0; /* nobody is to wait for it */
-    if (outstanding_progress(&peer->outstanding, wanted)) {
+    uint64_t grace = outstanding->is_counted ? GRACE_MS : IPC_GRACE_MS;
+    if (outstanding_progress(outstanding, peers->max_unread / PROGRESS_SHARE)) {
         peer->slow_since_ms = now_ms; /* it reads: it gets as long again */
     } else if (now_ms - peer->slow_since_ms >= grace) {
         cut_off(peers, peer, now_ms);
         return false;
     }
-    peers->is_full = peers->is_full || is_full;
     return true;
 }
 
 void peers_check(struct peers *peers, uint64_t now_ms)
 {
-    peers->is_full = false;
     struct peer *next;
     for (struct peer *peer = peers->slow; peer != NULL; peer = next) {
         next = peer->next_slow;
@@ -299,7 +325,7 @@ bool peers_are_slow(const struct peers *peers)
     return peers->slow != NULL;
 }
 
-bool peers_are_full(const struct peers *peers)
+bool peers_have_parked(const struct peers *peers)
 {
-    return peers->is_full;
+    return peers->resumed != NULL;
 }

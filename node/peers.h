@@ -4,13 +4,17 @@
  * clients that do read. So the bytes sent to a peer are counted here against those that its
  * kernel acknowledged (tcp(7), TCP_INFO; for ipc, what unix(7) still holds), and a peer that lets
  * too much wait without reading is cut off: its connection is shut down, never closed, as the
- * descriptor is libzmq's. */
+ * descriptor is libzmq's.
+ *
+ * Meanwhile nothing more is read from it, and requests of it that came already are parked: it gets
+ * no more replies until it has read, and nobody else waits for it. */
 #ifndef NODE_PEERS_H
 #define NODE_PEERS_H
 
 #include "node/guard.h"
 #include "node/log.h"
 #include "node/outstanding.h"
+#include "node/parked.h"
 
 #include <zmq.h>
 
@@ -28,9 +32,19 @@ void peers_destroy(struct peers **peers);
 /* A connection ended. */
 void peers_disconnected(struct peers *peers, int fd);
 
-/* A message of so many bytes on the wire was taken from libzmq. `frame` is a frame of it that is
- * not the routing id. False: it is left over from a peer that was cut off, and is to be dropped. */
-bool peers_received(struct peers *peers, struct text routing_id, zmq_msg_t *frame, size_t bytes);
+enum arrival {
+    ARRIVAL_TAKEN,     /* to be answered */
+    ARRIVAL_LEFT_OVER, /* to be dropped: no request, or its peer was cut off */
+    ARRIVAL_PARKED     /* its peer has to read first; the frames were taken */
+};
+
+/* A message was taken from libzmq, of two frames or more. `frames` are those that were kept. */
+enum arrival peers_received(struct peers *peers, zmq_msg_t *frames, const struct message_size *size,
+                            bool is_request);
+
+/* Moves the frames of a message that was parked, and whose peer has read enough by now, to frames
+ * that are not initialised. False: there is none. */
+bool peers_next_parked(struct peers *peers, zmq_msg_t *frames, struct message_size *size);
 
 /* Who a reply is for. `frame` is a frame of its request that is not the routing id. Nothing of the
  * request was sent yet; the recipient is good until peers_sent or peers_unreachable. */
@@ -57,8 +71,8 @@ void peers_check(struct peers *peers, uint64_t now_ms);
 /* True while someone has too much unread: peers_check is due again within PEERS_CHECK_MS. */
 bool peers_are_slow(const struct peers *peers);
 
-/* True while someone who reads has so much unread that no more should be produced for now. */
-bool peers_are_full(const struct peers *peers);
+/* True while peers_next_parked may find something. */
+bool peers_have_parked(const struct peers *peers);
 
 #define PEERS_CHECK_MS 20
 

@@ -24,6 +24,7 @@ struct router {
     struct stats *stats;
     char endpoint[ENDPOINT_SIZE];
     struct request_frames requests[GROUP_MAX];
+    bool is_turn_of_parked;
     size_t count;
     size_t group_bytes;               /* of the frames kept */
     zmq_msg_t frames[FRAMES_MAX + 1]; /* never moved: libzmq forbids that */
@@ -93,93 +94,99 @@ static struct text frame_text(zmq_msg_t *frame)
 
 /* ---- receiving ---- */
 
-/* Reads one message; of a very long one only the first frames are kept, those that a request can
- * have, and *is_left_over says that its peer was cut off. Returns the number of all its frames, the
- * routing id counted; 0: no message waits. */
-static size_t receive_frames(struct router *router, size_t first, size_t *kept, bool *is_left_over)
+static void close_frames(zmq_msg_t *frames, size_t count)
 {
-    size_t total = 0;
-    size_t bytes = 0; /* on the wire, where no routing id is */
-    *kept = 0;
-    *is_left_over = false;
+    for (size_t i = 0; i < count; i++)
+        zmq_msg_close(&frames[i]);
+}
+
+/* Takes a message from libzmq; of a very long one only the first frames are kept, those that a
+ * request can have. False: none waits. */
+static bool receive_frames(struct router *router, zmq_msg_t *frames, struct message_size *size)
+{
+    *size = (struct message_size){0};
     bool more = true;
     while (more) {
-        zmq_msg_t *frame = &router->frames[first + *kept];
+        zmq_msg_t *frame = &frames[size->kept];
         zmq_msg_init(frame);
         if (zmq_msg_recv(frame, router->socket, ZMQ_DONTWAIT) < 0)
-            break; /* messages come whole: it is the first frame that is not there */
+            return false; /* messages come whole: it is the first frame that is not there */
         more = zmq_msg_more(frame) != 0;
-        if (total++ > 0)
-            bytes += flow_frame_bytes(zmq_msg_size(frame));
-        if (*kept < FRAMES_PER_REQUEST)
-            ++*kept;
+        if (size->total++ > 0)
+            size->bytes += flow_frame_bytes(zmq_msg_size(frame));
+        if (size->kept < FRAMES_PER_REQUEST)
+            size->kept++;
         else
             zmq_msg_close(frame);
     }
-    if (total > 1 && !peers_received(router->peers, frame_text(&router->frames[first]),
-                                     &router->frames[first + 1], bytes))
-        *is_left_over = true;
-    return total;
-}
-
-static void close_frames(struct router *router, size_t first, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        zmq_msg_close(&router->frames[first + i]);
+    return true;
 }
 
 /* Frames of the envelope: all up to and including the first empty one; without one, all but the
  * last. More than ENVELOPE_MAX where that is so. */
-static size_t envelope_of(struct router *router, size_t first, size_t kept, size_t total)
+static size_t envelope_of(zmq_msg_t *frames, const struct message_size *size)
 {
-    for (size_t i = 1; i < kept; i++)
-        if (zmq_msg_size(&router->frames[first + i]) == 0)
+    for (size_t i = 1; i < size->kept; i++)
+        if (zmq_msg_size(&frames[i]) == 0)
             return i;
-    return total >= 2 ? total - 2 : ENVELOPE_MAX + 1;
+    return size->total >= 2 ? size->total - 2 : ENVELOPE_MAX + 1;
 }
 
-static void drop(struct router *router, size_t first, size_t kept)
+/* Who is to be answered: drops or parks all others. */
+static bool is_to_be_answered(struct router *router, zmq_msg_t *frames,
+                              const struct message_size *size)
 {
-    close_frames(router, first, kept);
-    router->stats->requests_dropped++;
+    enum arrival arrival = ARRIVAL_LEFT_OVER;
+    if (size->total > 1)
+        arrival = peers_received(router->peers, frames, size,
+                                 envelope_of(frames, size) <= ENVELOPE_MAX);
+    if (arrival == ARRIVAL_LEFT_OVER) {
+        close_frames(frames, size->kept);
+        router->stats->requests_dropped++;
+    }
+    return arrival == ARRIVAL_TAKEN;
+}
+
+/* Finds the next message that is to be answered. What was parked and what comes take turns. False:
+ * there is none, or others have to have a turn first. */
+static bool next_message(struct router *router, zmq_msg_t *frames, struct message_size *size)
+{
+    size_t passed_over = 0; /* frames */
+    router->is_turn_of_parked = !router->is_turn_of_parked;
+    if (router->is_turn_of_parked && peers_next_parked(router->peers, frames, size))
+        return true;
+    while (passed_over < FRAMES_DROPPED_PER_TURN) {
+        if (!receive_frames(router, frames, size)) {
+            guard_count_drain(router->guard, GUARDED_COMMANDS);
+            return peers_next_parked(router->peers, frames, size);
+        }
+        guard_count_message(router->guard, GUARDED_COMMANDS);
+        if (is_to_be_answered(router, frames, size))
+            return true;
+        passed_over += size->total;
+    }
+    return false;
 }
 
 enum received router_receive(struct router *router, struct text *body)
 {
-    size_t dropped = 0;
-    while (dropped < FRAMES_DROPPED_PER_TURN) {
-        size_t first = router->frame_count;
-        size_t kept;
-        if (router->count == GROUP_MAX || first + FRAMES_PER_REQUEST > FRAMES_MAX ||
-            router->group_bytes > REQUEST_BYTES_MAX)
-            return RECEIVED_NOTHING;
-        bool is_left_over;
-        size_t total = receive_frames(router, first, &kept, &is_left_over);
-        if (total == 0) {
-            guard_count_drain(router->guard, GUARDED_COMMANDS);
-            return RECEIVED_NOTHING;
-        }
-        guard_count_message(router->guard, GUARDED_COMMANDS);
-        size_t envelope = envelope_of(router, first, kept, total);
-        if (envelope > ENVELOPE_MAX || is_left_over) {
-            drop(router, first, kept);
-            dropped += total;
-            continue;
-        }
-        router->requests[router->count++] = (struct request_frames){first, envelope, kept};
-        router->frame_count += kept;
-        *body = text_none();
-        for (size_t i = 0; i < kept; i++) {
-            struct text frame = frame_text(&router->frames[first + i]);
-            router->group_bytes += frame.len;
-            if (i <= envelope)
-                continue;
-            if (text_is_none(*body) || frame.len > body->len)
-                *body = frame;
-        }
-        return total == envelope + 2 ? RECEIVED_BODY : RECEIVED_BODIES;
+    size_t first = router->frame_count;
+    zmq_msg_t *frames = &router->frames[first];
+    struct message_size size;
+    if (router->count == GROUP_MAX || first + FRAMES_PER_REQUEST > FRAMES_MAX ||
+        router->group_bytes > REQUEST_BYTES_MAX || !next_message(router, frames, &size))
+        return RECEIVED_NOTHING;
+    size_t envelope = envelope_of(frames, &size);
+    router->requests[router->count++] = (struct request_frames){first, envelope, size.kept};
+    router->frame_count += size.kept;
+    *body = text_none();
+    for (size_t i = 0; i < size.kept; i++) {
+        struct text frame = frame_text(&frames[i]);
+        router->group_bytes += frame.len;
+        if (i > envelope && (text_is_none(*body) || frame.len > body->len))
+            *body = frame;
     }
-    return RECEIVED_NOTHING;
+    return size.total == envelope + 2 ? RECEIVED_BODY : RECEIVED_BODIES;
 }
 
 /* ---- replying ---- */
@@ -224,7 +231,7 @@ void router_reply(struct router *router, size_t index, struct text body, uint64_
 
 void router_end_group(struct router *router)
 {
-    close_frames(router, 0, router->frame_count);
+    close_frames(router->frames, router->frame_count);
     router->frame_count = router->count = router->group_bytes = 0;
 }
 
@@ -245,7 +252,7 @@ bool router_has_slow_peers(const struct router *router)
     return peers_are_slow(router->peers);
 }
 
-bool router_has_full_peers(const struct router *router)
+bool router_has_parked(const struct router *router)
 {
-    return peers_are_full(router->peers);
+    return peers_have_parked(router->peers);
 }

@@ -43,8 +43,8 @@ void router_disconnected(struct router *router, int fd);
 /* Looks after slow peers. */
 void router_check_peers(struct router *router, uint64_t now_ms);
 
-/* As peers_are_slow and peers_are_full. */
+/* As peers_are_slow and peers_have_parked. */
 bool router_has_slow_peers(const struct router *router);
-bool router_has_full_peers(const struct router *router);
+bool router_has_parked(const struct router *router);
 
 #endif
