@@ -1,5 +1,7 @@
 #include "node/gate.h"
 
+#include "node/handshake.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -14,6 +16,7 @@
 struct entry {
     struct gate_counts counts;
     _Atomic bool is_cut;
+    struct handshake handshake; /* libzmq's I/O thread has it */
     /* The next ones are kept by `lock`. */
     bool is_registered;
     int epoll_fd;
@@ -85,6 +88,7 @@ static void reset(struct entry *entry, int epoll_fd)
 {
     entry->is_registered = true;
     entry->epoll_fd = epoll_fd;
+    entry->handshake = (struct handshake){0};
     atomic_store_explicit(&entry->counts.taken, 0, memory_order_relaxed);
     atomic_store_explicit(&entry->counts.ahead_max, GATE_UNLIMITED, memory_order_relaxed);
     atomic_store_explicit(&entry->counts.is_held, false, memory_order_relaxed);
@@ -126,7 +130,7 @@ ssize_t recv(int fd, void *buffer, size_t size, int flags)
     atomic_store_explicit(&entry->counts.taken, taken + (uint64_t)len, memory_order_relaxed);
     if (has_to_wait(&entry->counts))
         adjust(entry, fd);
-    return len;
+    return handshake_pass(&entry->handshake, buffer, (size_t)len) ? len : 0;
 }
 
 /* ---- for the node ---- */

@@ -6,6 +6,8 @@
 #define GRACE_MS 1000u     /* in which a slow peer has to get on */
 #define IPC_GRACE_MS 3000u /* the same where it is only known when all has been read */
 #define PROGRESS_SHARE 4u  /* of what it may leave unread a slow peer has to take meanwhile */
+#define SUM_FACTOR 3u      /* times what one may leave unread, all together may, ... */
+#define CROWD_SHARE 32u    /* ... and this share of it each, while they have more */
 #define CUT_MAX 64u        /* peers that are remembered after they were cut off */
 /* A routing id by libzmq is a 0 and a number that never comes again. */
 #define GIVEN_ID_BYTES 5u
@@ -33,6 +35,9 @@ struct peers {
     size_t fd_capacity;
     struct peer *last; /* who got the last reply: often who gets the next one */
     size_t max_unread;
+    size_t limit; /* that, or less in a crowd */
+    uint64_t sum; /* of what all have left unread, or more than that */
+    uint64_t summed_ms;
     struct guard *guard;
     struct stats *stats;
     struct logger *logger;
@@ -47,7 +52,7 @@ struct peers *peers_new(size_t max_unread_bytes, struct guard *guard, struct sta
     struct peers *peers = calloc(1, sizeof *peers);
     if (peers == NULL)
         return NULL;
-    peers->max_unread = max_unread_bytes;
+    peers->max_unread = peers->limit = max_unread_bytes;
     peers->guard = guard;
     peers->stats = stats;
     peers->logger = logger;
@@ -264,6 +269,42 @@ void peers_unreachable(struct peers *peers, const struct recipient *recipient)
     gone(peers, recipient->peer);
 }
 
+/* Nothing more for it until it has read. */
+static void hold(struct peers *peers, struct peer *peer, uint64_t now_ms)
+{
+    outstanding_progress(&peer->outstanding, 0); /* what it takes from now on counts */
+    peer->is_slow = true;
+    peer->slow_since_ms = now_ms;
+    peer->next_slow = peers->slow;
+    peers->slow = peer;
+    gate_hold(peer->outstanding.fd, true);
+}
+
+/* Asks the kernel how much all have left unread. Each alone may be within its limit; many together
+ * would take all memory, and then each gets a small one. */
+static void sum_up(struct peers *peers, uint64_t now_ms)
+{
+    if (now_ms - peers->summed_ms < PEERS_CHECK_MS)
+        return;
+    peers->summed_ms = now_ms;
+    peers->sum = 0;
+    for (size_t fd = 0; fd < peers->fd_capacity; fd++) {
+        struct peer *peer = peers->by_fd[fd];
+        if (peer == NULL)
+            continue;
+        outstanding_exceeds(&peer->outstanding, 0);
+        peers->sum += outstanding_bytes(&peer->outstanding);
+    }
+    bool is_crowded = peers->sum > SUM_FACTOR * peers->max_unread;
+    peers->limit = is_crowded ? peers->max_unread / CROWD_SHARE : peers->max_unread;
+    for (size_t fd = 0; is_crowded && fd < peers->fd_capacity; fd++) {
+        struct peer *peer = peers->by_fd[fd];
+        if (peer != NULL && !peer->is_slow &&
+            outstanding_bytes(&peer->outstanding) > peers->limit)
+            hold(peers, peer, now_ms);
+    }
+}
+
 void peers_sent(struct peers *peers, const struct recipient *recipient, size_t bytes,
                 uint64_t now_ms)
 {
@@ -271,14 +312,11 @@ void peers_sent(struct peers *peers, const struct recipient *recipient, size_t b
     if (peer == NULL)
         return;
     outstanding_sent(&peer->outstanding, bytes);
-    if (peer->is_slow || !outstanding_exceeds(&peer->outstanding, peers->max_unread))
-        return;
-    outstanding_progress(&peer->outstanding, 0); /* what it takes from now on counts */
-    peer->is_slow = true;
-    peer->slow_since_ms = now_ms;
-    peer->next_slow = peers->slow;
-    peers->slow = peer;
-    gate_hold(peer->outstanding.fd, true);
+    peers->sum += bytes;
+    if (!peer->is_slow && outstanding_exceeds(&peer->outstanding, peers->limit))
+        hold(peers, peer, now_ms);
+    if (peers->sum > SUM_FACTOR * peers->max_unread)
+        sum_up(peers, now_ms);
 }
 
 static void cut_off(struct peers *peers, struct peer *peer, uint64_t now_ms)
@@ -295,7 +333,7 @@ static void cut_off(struct peers *peers, struct peer *peer, uint64_t now_ms)
 static bool check_slow(struct peers *peers, struct peer *peer, uint64_t now_ms)
 {
     struct outstanding *outstanding = &peer->outstanding;
-    if (!outstanding_exceeds(outstanding, peers->max_unread)) {
+    if (!outstanding_exceeds(outstanding, peers->limit)) {
         remove_slow(peers, peer);
         add_resumed(peers, peer);
         return true;
@@ -303,6 +341,8 @@ static bool check_slow(struct peers *peers, struct peer *peer, uint64_t now_ms)
     uint64_t grace = outstanding->is_counted ? GRACE_MS : IPC_GRACE_MS;
     if (outstanding_progress(outstanding, peers->max_unread / PROGRESS_SHARE)) {
         peer->slow_since_ms = now_ms; /* it reads: it gets as long again */
+    } else if (outstanding_bytes(outstanding) <= peers->max_unread) {
+        peer->slow_since_ms = now_ms; /* it is held for the crowd, not for what it has */
     } else if (now_ms - peer->slow_since_ms >= grace) {
         cut_off(peers, peer, now_ms);
         return false;
@@ -312,6 +352,8 @@ static bool check_slow(struct peers *peers, struct peer *peer, uint64_t now_ms)
 
 void peers_check(struct peers *peers, uint64_t now_ms)
 {
+    if (peers->limit < peers->max_unread)
+        sum_up(peers, now_ms);
     struct peer *next;
     for (struct peer *peer = peers->slow; peer != NULL; peer = next) {
         next = peer->next_slow;

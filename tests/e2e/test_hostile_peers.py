@@ -31,7 +31,7 @@ SECONDS = float(os.environ.get("HOSTILE_SECONDS", "1"))
 GROWTH_MAX = 64 << 20
 SLOWER_MAX = 3.0
 LOG_LINES_MAX = 6      # in a second: each kind of line comes once at most
-RECONNECT_SECONDS = 0.2 # after the node has ended a connection
+RECONNECT_SECONDS = 0.01 # after the node has ended a connection
 PAIRS_MIN = 5          # of windows, alone and attacked
 ROUND_TRIPS = 40       # of a window, and requests in flight at once
 IN_FLIGHT = 400
@@ -94,7 +94,7 @@ def many_with_a_little_each(node, stop):
         while not stop.is_set():
             for connection in connections:
                 connection.sendall(b"\x01\x00" * 1000)
-            stop.wait(0.02)
+            stop.wait(0.005)
     reconnecting(attack, stop)
 
 
@@ -137,13 +137,21 @@ def two_hundred_with_garbage(node, stop):
                 connections[number].sendall(chance.randbytes(chance.randrange(1, 3000)))
             except OSError:
                 connections.pop(number).close()
-        stop.wait(0.02)
+        stop.wait(0.005)
 
 
 def replies_never_read(node, stop):
     query = zmtp.frame(b"", more=True) + zmtp.frame(pack({"type": "ListBatches", "sku": "LONG",
                                                           "limit": 10_000}))
-    reconnecting(lambda: pour(hand_shaken(node.commands, b"DEALER", 4096), query * 20, stop), stop)
+    def attack():
+        connection = hand_shaken(node.commands, b"DEALER", 4096)
+        connection.settimeout(0.05)
+        while not stop.is_set():
+            try:
+                connection.sendall(query * 20)
+            except TimeoutError: # it stays, and waits to be cut off
+                pass
+    reconnecting(attack, stop)
 
 
 def events_never_read(node, stop):
@@ -167,7 +175,7 @@ def claimed_routing_ids(node, stop):
             for connection in connections:
                 connection.setblocking(False)
                 try:
-                    connection.send(request * 30)
+                    connection.send(request * 100)
                 except BlockingIOError:
                     pass
     reconnecting(attack, stop)
@@ -185,7 +193,12 @@ def descriptors_run_short(node, stop):
             for connection in connections:
                 connection.close()
             connections = []
-            stop.wait(0.02)
+            stop.wait(0.005)
+
+
+ALL = [empty_frames_without_end, large_frames_without_end, many_with_a_little_each,
+       subscriptions_without_end, a_thousand_that_say_nothing, two_hundred_with_garbage,
+       replies_never_read, events_never_read, claimed_routing_ids]
 
 
 class Attack:
@@ -373,6 +386,9 @@ class HostilePeers(unittest.TestCase):
 
     def test_claimed_routing_ids(self):
         self.attack("claimed routing ids", claimed_routing_ids)
+
+    def test_all_at_once(self):
+        self.attack("all at once", *ALL, node_and_client=None, settle=1)
 
     def test_descriptors_run_short(self):
         with tempfile.TemporaryDirectory() as home:
