@@ -6,9 +6,9 @@ struct intake_mark intake_now(struct intake *intake)
                                 atomic_load_explicit(&intake->drains, memory_order_acquire)};
 }
 
-/* True where all that was whole at `mark` has been taken. The first drain counted after it may have
- * begun before it. While nothing is ever drained, each connection has its turn. */
-static bool has_passed(struct intake_mark mark, struct intake_mark now, size_t connections)
+/* The first drain counted after `mark` may have begun before it. While nothing is ever drained, each
+ * connection has its turn. */
+bool intake_has_passed(struct intake_mark mark, struct intake_mark now, size_t connections)
 {
     return now.drains - mark.drains >= 2 || now.messages - mark.messages > 2 * connections + 2;
 }
@@ -40,6 +40,7 @@ bool flow_look(struct flow *flow, uint64_t taken, uint64_t delivered, uint64_t n
 {
     if (taken < flow->taken) /* another connection has the descriptor already */
         flow_open(flow, delivered, now_ms, now);
+    flow->is_active = taken != flow->taken;
     flow->taken = taken;
     refill(flow, now_ms);
     int64_t left = (int64_t)(taken - delivered) - flow->slack;
@@ -48,10 +49,11 @@ bool flow_look(struct flow *flow, uint64_t taken, uint64_t delivered, uint64_t n
         left = 0;
     }
     flow->waiting = left > FLOW_ALLOWANCE ? (uint64_t)left - FLOW_ALLOWANCE : 0;
+    flow->is_active = flow->is_active || flow->waiting > 0;
     if (flow->mark_waiting > flow->waiting)
         flow->mark_waiting = flow->waiting;
     bool has_delivered = delivered != flow->mark_delivered;
-    bool passed = has_passed(flow->mark, now, connections);
+    bool passed = intake_has_passed(flow->mark, now, connections);
     if (has_delivered || passed) {
         flow->unfinished = has_delivered ? 0 : flow->mark_waiting;
         set_mark(flow, delivered, now);

@@ -31,6 +31,7 @@ struct flow {
     uint64_t taken;      /* as of the last look, as the next two */
     uint64_t waiting;    /* bytes */
     uint64_t unfinished; /* of these, those that are known to belong to no whole message */
+    bool is_active; /* something came since the look before, or waits */
     uint64_t refilled_ms;
     struct intake_mark mark; /* where the main thread was when the next two were so */
     uint64_t mark_delivered;
@@ -50,6 +51,9 @@ static inline void intake_count(_Atomic uint64_t *count)
 }
 
 struct intake_mark intake_now(struct intake *intake);
+
+/* True where all that was whole at `mark` has been taken. */
+bool intake_has_passed(struct intake_mark mark, struct intake_mark now, size_t connections);
 
 /* A new connection, at whose place so many bytes were delivered before. `now` is how far the main
  * thread is with its socket. */

@@ -2,6 +2,7 @@
 
 #include "node/handshake.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -10,7 +11,6 @@
 #include <unistd.h>
 
 #define ENTRIES_PER_PAGE 1024
-#define ROOM 8192 /* bytes: libzmq reads that much at once */
 #define PAGES (GATE_DESCRIPTORS_MAX / ENTRIES_PER_PAGE)
 
 struct entry {
@@ -91,6 +91,7 @@ static void reset(struct entry *entry, int epoll_fd)
     entry->handshake = (struct handshake){0};
     atomic_store_explicit(&entry->counts.taken, 0, memory_order_relaxed);
     atomic_store_explicit(&entry->counts.ahead_max, GATE_UNLIMITED, memory_order_relaxed);
+    atomic_store_explicit(&entry->counts.resume_at, GATE_UNLIMITED, memory_order_relaxed);
     atomic_store_explicit(&entry->counts.is_held, false, memory_order_relaxed);
     atomic_store_explicit(&entry->counts.is_paused, false, memory_order_relaxed);
     atomic_store_explicit(&entry->is_cut, false, memory_order_relaxed);
@@ -118,13 +119,34 @@ int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
     return rc;
 }
 
+static ssize_t kernel_recv(int fd, void *buffer, size_t size, int flags)
+{
+    return (ssize_t)syscall(SYS_recvfrom, fd, buffer, size, flags, NULL, NULL);
+}
+
+/* A byte more than it may be ahead: then it pauses. Requires: it has not to wait. */
+static size_t room_for(struct gate_counts *counts)
+{
+    int64_t ahead_max = atomic_load_explicit(&counts->ahead_max, memory_order_relaxed);
+    int64_t ahead = gate_ahead(counts);
+    return ahead < ahead_max ? (size_t)(ahead_max - ahead) + 1 : 1;
+}
+
 ssize_t recv(int fd, void *buffer, size_t size, int flags)
 {
     struct entry *entry = find(fd);
     if (entry != NULL && atomic_load_explicit(&entry->is_cut, memory_order_relaxed))
         return 0;
-    ssize_t len = (ssize_t)syscall(SYS_recvfrom, fd, buffer, size, flags, NULL, NULL);
-    if (len <= 0 || entry == NULL)
+    if (entry == NULL)
+        return kernel_recv(fd, buffer, size, flags);
+    if (has_to_wait(&entry->counts)) {
+        adjust(entry, fd);
+        errno = EAGAIN;
+        return -1;
+    }
+    size_t room = room_for(&entry->counts);
+    ssize_t len = kernel_recv(fd, buffer, size < room ? size : room, flags);
+    if (len <= 0)
         return len;
     uint64_t taken = atomic_load_explicit(&entry->counts.taken, memory_order_relaxed);
     atomic_store_explicit(&entry->counts.taken, taken + (uint64_t)len, memory_order_relaxed);
@@ -158,12 +180,13 @@ static void adjust_if_needed(struct entry *entry, int fd)
         adjust(entry, fd);
 }
 
-void gate_set_ahead_max(int fd, int64_t bytes)
+void gate_set_ahead_max(int fd, int64_t bytes, int64_t resume_at)
 {
     struct entry *entry = find(fd);
     if (entry == NULL)
         return;
     atomic_store_explicit(&entry->counts.ahead_max, bytes, memory_order_relaxed);
+    atomic_store_explicit(&entry->counts.resume_at, resume_at, memory_order_relaxed);
     adjust_if_needed(entry, fd);
 }
 
@@ -184,8 +207,9 @@ void gate_deliver(int fd, struct gate_counts *counts, size_t bytes)
     atomic_store_explicit(&counts->delivered, delivered + bytes, memory_order_relaxed);
     if (!atomic_load_explicit(&counts->is_paused, memory_order_relaxed))
         return;
-    int64_t ahead_max = atomic_load_explicit(&counts->ahead_max, memory_order_relaxed);
-    if (ahead_max - gate_ahead(counts) >= ROOM) /* or it would go on and off for each message */
+    /* Not for each message, or it would go on and off all the time. */
+    int64_t resume_at = atomic_load_explicit(&counts->resume_at, memory_order_relaxed);
+    if (gate_ahead(counts) <= resume_at)
         adjust(find(fd), fd);
 }
 

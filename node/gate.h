@@ -25,6 +25,7 @@ struct gate_counts {
     _Atomic uint64_t taken;     /* bytes that libzmq read, since the connection was made */
     _Atomic uint64_t delivered; /* of messages that the main thread was given; never set back */
     _Atomic int64_t ahead_max;  /* reading pauses where taken - delivered is more */
+    _Atomic int64_t resume_at;  /* and goes on where it is no more than that */
     _Atomic bool is_held;       /* reading pauses whatever else is so */
     _Atomic bool is_paused;
 };
@@ -43,8 +44,9 @@ static inline int64_t gate_ahead(struct gate_counts *counts)
                      atomic_load_explicit(&counts->delivered, memory_order_relaxed));
 }
 
-/* Sets how far libzmq may be ahead, and goes on reading where it is not any more. */
-void gate_set_ahead_max(int fd, int64_t bytes);
+/* Sets how far libzmq may be ahead, and goes on reading where it is not any more. `resume_at` is
+ * where gate_deliver goes on; no more than `bytes`. */
+void gate_set_ahead_max(int fd, int64_t bytes, int64_t resume_at);
 
 /* Holds a connection, so that nothing more is read from it, or lets it go again. */
 void gate_hold(int fd, bool hold);

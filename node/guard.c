@@ -12,8 +12,10 @@
 #define DESCRIPTORS_SPARED 32 /* for files and sockets of the node itself */
 
 /* Bytes of whole messages that may wait of one connection: enough for the main thread to be busy
- * while the next ones come. The few, when there is little room for all. */
+ * while the next ones come, but for all together no more than there is room for at the worst. Half
+ * of that is for those that send, and half lets all others begin. The few, when much waits. */
 #define WHOLE_MAX ((uint64_t)128 * 1024)
+#define WHOLE_MIN ((uint64_t)1024)
 #define WHOLE_SUBSCRIPTIONS ((uint64_t)32 * 1024) /* each takes many times its bytes */
 #define WHOLE_FEW ((uint64_t)4 * 1024)
 
@@ -44,6 +46,9 @@ struct guard {
     struct growth growth;
     uint64_t cost_max;
     uint64_t whole_max;
+    uint64_t whole_idle;
+    uint64_t left_over; /* bytes of whole messages whose connections have gone */
+    struct intake_mark left_over_mark;
 };
 
 static const char *const monitor_endpoints[GUARDED_COUNT] = {
@@ -80,7 +85,7 @@ struct guard *guard_new(void *context, const struct config *config, char error[S
         return NULL;
     guard->fd_limit = descriptor_limit();
     guard->cost_max = (uint64_t)config->max_waiting_mib * 1024 * 1024;
-    guard->whole_max = WHOLE_MAX;
+    guard->whole_max = guard->whole_idle = WHOLE_MIN;
     guard->growth.is_settled = true;
     memory_gauge_open(&guard->gauge);
     guard->main_end = pair_new(context);
@@ -211,17 +216,19 @@ static void forget(struct guard *guard, struct watched *watched)
 
 static void let_read(struct guard *guard, struct watched *watched)
 {
-    uint64_t whole_max = guard->whole_max;
+    uint64_t whole_max = watched->flow.is_active ? guard->whole_max : guard->whole_idle;
     if (watched->guarded == GUARDED_EVENTS && whole_max > WHOLE_SUBSCRIPTIONS)
         whole_max = WHOLE_SUBSCRIPTIONS;
-    gate_set_ahead_max(watched->fd, flow_ahead_max(&watched->flow, whole_max));
+    int64_t ahead_max = flow_ahead_max(&watched->flow, whole_max);
+    gate_set_ahead_max(watched->fd, ahead_max, ahead_max - (int64_t)(whole_max / 2));
 }
 
 static void connected(struct guard *guard, enum guarded guarded, int fd, uint64_t now_ms)
 {
     report(guard, guarded, GUARD_CONNECTED, fd);
     struct gate_counts *counts = gate_counts(fd);
-    if (fd >= guard->fd_limit || counts == NULL || !make_room(guard, fd)) {
+    bool is_room = FLOW_COST_MAX * guard->left_over <= guard->cost_max;
+    if (!is_room || fd >= guard->fd_limit || counts == NULL || !make_room(guard, fd)) {
         gate_cut_off(fd);
         report(guard, guarded, GUARD_REFUSED, fd);
         return;
@@ -244,6 +251,9 @@ static void disconnected(struct guard *guard, enum guarded guarded, int fd)
     if (watched == NULL || watched->guarded != guarded)
         return;
     if (watched->flow.waiting > 0) {
+        if (guarded == GUARDED_COMMANDS)
+            guard->left_over += watched->flow.waiting - watched->flow.unfinished;
+        guard->left_over_mark = intake_now(&guard->intakes[GUARDED_COMMANDS]);
         atomic_store_explicit(&guard->must_trim, true, memory_order_relaxed);
         guard->growth.is_settled = false;
     }
@@ -275,14 +285,17 @@ static void read_monitor(struct guard *guard, enum guarded guarded, uint64_t now
 struct sums {
     uint64_t waiting;
     uint64_t unfinished;
+    size_t active; /* connections */
 };
 
 static struct sums look_at_all(struct guard *guard, uint64_t now_ms)
 {
-    struct sums sums = {0, 0};
     struct intake_mark marks[GUARDED_COUNT];
     for (size_t i = 0; i < GUARDED_COUNT; i++)
         marks[i] = intake_now(&guard->intakes[i]);
+    if (intake_has_passed(guard->left_over_mark, marks[GUARDED_COMMANDS], guard->open_count))
+        guard->left_over = 0;
+    struct sums sums = {.waiting = guard->left_over};
     for (size_t i = 0; i < guard->open_count; i++) {
         struct watched *watched = &guard->open[i];
         struct gate_counts *counts = watched->counts;
@@ -297,6 +310,7 @@ static struct sums look_at_all(struct guard *guard, uint64_t now_ms)
             flow_forgive(&watched->flow);
         sums.waiting += watched->flow.waiting;
         sums.unfinished += watched->flow.unfinished;
+        sums.active += watched->flow.is_active;
     }
     return sums;
 }
@@ -327,6 +341,13 @@ static void cut_worst(struct guard *guard, struct sums sums, uint64_t cost)
     }
 }
 
+/* Of half of the bytes that there is room for at the worst, for one of so many connections. */
+static uint64_t share_of(const struct guard *guard, size_t connections, uint64_t most)
+{
+    uint64_t share = guard->cost_max / FLOW_COST_MAX / 2 / (connections + 1);
+    return share < WHOLE_MIN ? WHOLE_MIN : share > most ? most : share;
+}
+
 static void look(struct guard *guard, uint64_t now_ms)
 {
     /* libzmq has had a tick to free what those had who were cut off. malloc would keep it. */
@@ -338,7 +359,9 @@ static void look(struct guard *guard, uint64_t now_ms)
     uint64_t cost = growth_cost(&guard->growth, memory, sums.waiting);
     if (cost > guard->cost_max)
         cut_worst(guard, sums, cost);
-    guard->whole_max = cost > guard->cost_max / 4 ? WHOLE_FEW : WHOLE_MAX;
+    uint64_t most = cost > guard->cost_max / 4 ? WHOLE_FEW : WHOLE_MAX;
+    guard->whole_max = share_of(guard, sums.active, most);
+    guard->whole_idle = share_of(guard, guard->open_count, most);
     for (size_t i = 0; i < guard->open_count; i++)
         let_read(guard, &guard->open[i]);
     if (sums.waiting > sums.unfinished)

@@ -307,7 +307,8 @@ static void read_reports(struct node *node)
         case GUARD_REFUSED:
             node->stats.peers_refused++;
             log_limited(node->logger, &node->refused_limit, node->now_ms, LOG_WARN,
-                        "refused a connection: %d descriptors are in use", report.fd);
+                        "refused a connection: %zu are open, or what others left is still handled",
+                        (size_t)(node->stats.peers + node->stats.subscribers));
             break;
         case GUARD_CUT_OFF:
             cut_off(node, report.guarded);

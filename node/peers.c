@@ -7,7 +7,8 @@
 #define IPC_GRACE_MS 3000u /* the same where it is only known when all has been read */
 #define PROGRESS_SHARE 4u  /* of what it may leave unread a slow peer has to take meanwhile */
 #define SUM_FACTOR 3u      /* times what one may leave unread, all together may, ... */
-#define CROWD_SHARE 32u    /* ... and this share of it each, while they have more */
+#define CROWD_SHARE 64u    /* ... and this share of it each, while they have more */
+#define REPLY_COST 200u    /* bytes that libzmq takes for a reply beyond its own */
 #define CUT_MAX 64u        /* peers that are remembered after they were cut off */
 /* A routing id by libzmq is a 0 and a number that never comes again. */
 #define GIVEN_ID_BYTES 5u
@@ -19,6 +20,7 @@ struct peer {
     struct parked parked; /* while it is slow, and until all is served after that */
     struct gate_counts *counts; /* of its connection */
     struct outstanding outstanding;
+    uint64_t replies; /* that were sent */
     bool is_slow; /* its connection is held */
     bool is_resumed;
     uint64_t slow_since_ms;
@@ -36,7 +38,7 @@ struct peers {
     struct peer *last; /* who got the last reply: often who gets the next one */
     size_t max_unread;
     size_t limit; /* that, or less in a crowd */
-    uint64_t sum; /* of what all have left unread, or more than that */
+    uint64_t sum; /* memory of what all have left unread, or more than that */
     uint64_t summed_ms;
     struct guard *guard;
     struct stats *stats;
@@ -280,6 +282,14 @@ static void hold(struct peers *peers, struct peer *peer, uint64_t now_ms)
     gate_hold(peer->outstanding.fd, true);
 }
 
+/* It is not known how many replies that are: as large ones as all of it, on average. */
+static uint64_t memory_of_unread(const struct peer *peer)
+{
+    double unread = (double)outstanding_bytes(&peer->outstanding);
+    double replies = unread / (double)(peer->outstanding.sent + 1) * (double)peer->replies;
+    return (uint64_t)(unread + replies * REPLY_COST);
+}
+
 /* Asks the kernel how much all have left unread. Each alone may be within its limit; many together
  * would take all memory, and then each gets a small one. */
 static void sum_up(struct peers *peers, uint64_t now_ms)
@@ -293,7 +303,7 @@ static void sum_up(struct peers *peers, uint64_t now_ms)
         if (peer == NULL)
             continue;
         outstanding_exceeds(&peer->outstanding, 0);
-        peers->sum += outstanding_bytes(&peer->outstanding);
+        peers->sum += memory_of_unread(peer);
     }
     bool is_crowded = peers->sum > SUM_FACTOR * peers->max_unread;
     peers->limit = is_crowded ? peers->max_unread / CROWD_SHARE : peers->max_unread;
@@ -312,7 +322,8 @@ void peers_sent(struct peers *peers, const struct recipient *recipient, size_t b
     if (peer == NULL)
         return;
     outstanding_sent(&peer->outstanding, bytes);
-    peers->sum += bytes;
+    peer->replies++;
+    peers->sum += bytes + REPLY_COST;
     if (!peer->is_slow && outstanding_exceeds(&peer->outstanding, peers->limit))
         hold(peers, peer, now_ms);
     if (peers->sum > SUM_FACTOR * peers->max_unread)
