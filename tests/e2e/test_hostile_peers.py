@@ -100,7 +100,7 @@ def many_with_a_little_each(node, stop):
         while not stop.is_set():
             for connection in connections:
                 connection.sendall(b"\x01\x00" * 1000)
-            stop.wait(0.005)
+            stop.wait(0.01)
     reconnecting(attack, stop)
 
 
@@ -142,7 +142,8 @@ def two_hundred_with_garbage(node, stop):
                         zmtp.shake_hands(connections[number], b"DEALER")
                 connections[number].sendall(chance.randbytes(chance.randrange(1, 3000)))
             except OSError:
-                connections.pop(number).close()
+                if number in connections:
+                    connections.pop(number).close()
         stop.wait(0.005)
 
 
