@@ -17,8 +17,8 @@ struct entry {
     struct gate_counts counts;
     _Atomic bool is_cut;
     struct handshake handshake; /* libzmq's I/O thread has it */
-    /* The next ones are kept by `lock`. */
-    bool is_registered;
+    _Atomic bool is_registered; /* a connection that libzmq waits for; others are left alone */
+    /* The next ones are kept by `lock`, under which the one above is written. */
     int epoll_fd;
     struct epoll_event wanted; /* what libzmq asked for last */
 };
@@ -137,7 +137,7 @@ ssize_t recv(int fd, void *buffer, size_t size, int flags)
     struct entry *entry = find(fd);
     if (entry != NULL && atomic_load_explicit(&entry->is_cut, memory_order_relaxed))
         return 0;
-    if (entry == NULL)
+    if (entry == NULL || !entry->is_registered)
         return kernel_recv(fd, buffer, size, flags);
     if (has_to_wait(&entry->counts)) {
         adjust(entry, fd);

@@ -138,8 +138,8 @@ static bool is_to_be_answered(struct router *router, zmq_msg_t *frames,
 {
     enum arrival arrival = ARRIVAL_LEFT_OVER;
     if (size->total > 1)
-        arrival = peers_received(router->peers, frames, size,
-                                 envelope_of(frames, size) <= ENVELOPE_MAX);
+        arrival =
+            peers_received(router->peers, frames, size, envelope_of(frames, size) <= ENVELOPE_MAX);
     if (arrival == ARRIVAL_LEFT_OVER) {
         close_frames(frames, size->kept);
         router->stats->requests_dropped++;

@@ -104,7 +104,8 @@ static void growth_is_put_down_to_what_waits(void **state)
 static void subscriptions_are_counted_once_each(void **state)
 {
     (void)state;
-    struct subscriptions *subscriptions = subscriptions_new((size_t)10000 * (SUBSCRIPTION_BYTES + 6));
+    struct subscriptions *subscriptions =
+        subscriptions_new((size_t)10000 * (SUBSCRIPTION_BYTES + 6));
     char name[16];
     for (int turn = 0; turn < 3; turn++)
         for (int i = 0; i < 10000; i++) {
