@@ -235,9 +235,13 @@ static enum fate ask_all(const struct truth *truth, struct sample *sample)
 static enum fate look(const struct truth *truth, uint64_t check_bytes)
 {
     struct sample sample;
-    if (!sample_open(&sample, truth->directory, check_bytes))
-        return strstr(sample.error, "damaged") != NULL ? REFUSED : WRONG;
-    return ask_all(truth, &sample);
+    enum fate fate;
+    if (sample_open(&sample, truth->directory, check_bytes))
+        fate = ask_all(truth, &sample);
+    else
+        fate = strstr(sample.error, "damaged") != NULL ? REFUSED : WRONG;
+    sample_close(&sample);
+    return fate;
 }
 
 /* In a process of its own, which LMDB may end. */
