@@ -1,5 +1,6 @@
 /* What is known of a connection from bytes taken and bytes delivered, and what that costs. */
 #include "node/flow.h"
+#include "node/memory.h"
 #include "node/subscriptions.h"
 
 #include <setjmp.h>
@@ -101,6 +102,15 @@ static void growth_is_put_down_to_what_waits(void **state)
     assert_int_equal(growth.base, 9000 * KIB);
 }
 
+static void without_a_gauge_each_byte_costs_most(void **state)
+{
+    (void)state;
+    struct growth growth = {.is_settled = true};
+    const struct memory_gauge none = {.fd = -1};
+    assert_int_equal(memory_gauge_read(&none), 0);
+    assert_int_equal(growth_cost(&growth, 0, 10 * KIB), FLOW_COST_MAX * (10 * KIB));
+}
+
 static void subscriptions_are_counted_once_each(void **state)
 {
     (void)state;
@@ -136,6 +146,7 @@ int main(void)
         cmocka_unit_test(unused_slack_does_not_pile_up),
         cmocka_unit_test(another_connection_at_the_same_place_begins_anew),
         cmocka_unit_test(growth_is_put_down_to_what_waits),
+        cmocka_unit_test(without_a_gauge_each_byte_costs_most),
         cmocka_unit_test(subscriptions_are_counted_once_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -118,7 +119,7 @@ class Bench(unittest.TestCase):
                           ["--zipf", "-1"], ["--mix", ""], ["--mix", "allocate"],
                           ["--mix", "allocate=0"], ["--mix", "allocate=1,"],
                           ["--mix", "nosuch=1"], ["--mix", "get="],
-                          ["--mix", "get=1000001"], ["--mix", "get=0,lines=0"], ["--mix", "get=-1"], ["field=1"],
+                          ["--mix", "get=x"], ["--mix", "get=1x"], ["--mix", "get=1000001"], ["--mix", "get=0,lines=0"], ["--mix", "get=-1"], ["field=1"],
                           ["--ceiling=/no/such/directory", "--seconds", "0.1"]):
             with self.subTest(arguments=arguments):
                 self.run_bench(*arguments, status=2)
@@ -188,16 +189,32 @@ class BenchOfAnything(unittest.TestCase):
         self.assertEqual(len(allocd["refusals"]), 16)
         self.assertEqual(sum(allocd["refusals"].values()), allocd["refused"])
 
-    def test_more_sockets_than_there_may_be(self):
-        def limit():
-            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    def run_limited(self, which, limit, *arguments):
+        def prepare():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(which, (limit, limit))
 
-        with fake_node.FakeNode(lambda _: dict(self.STATS)) as node:
+        with fake_node.FakeNode(lambda _: {"ok": True}) as node:
             done = subprocess.run(
-                [ZMQ_SEND, "-e", node.commands, "bench", "--skus", "1", "--clients", "200"],
-                capture_output=True, timeout=60, check=False, preexec_fn=limit)
-        self.assertEqual((done.returncode, done.stdout), (2, b""))
-        self.assertIn(b"cannot open 200 sockets to tcp://", done.stderr)
+                [ZMQ_SEND, "-e", node.commands, "bench", "--skus", "1", "--seconds", "0.1",
+                 *arguments],
+                capture_output=True, timeout=60, check=False, preexec_fn=prepare)
+        self.assertEqual((done.returncode, done.stdout), (2, b""), done.stderr)
+        return done.stderr.decode()
+
+    def test_more_sockets_than_there_may_be(self):
+        self.assertIn("cannot open 200 sockets to tcp://",
+                      self.run_limited(resource.RLIMIT_NOFILE, 64, "--clients", "200"))
+
+    def test_no_descriptors_for_an_echo(self):
+        self.assertIn("cannot start an echo to compare with: ",
+                      self.run_limited(resource.RLIMIT_NOFILE, 5, "--ceiling=/nowhere"))
+
+    def test_a_disk_where_nothing_can_be_committed(self):
+        with tempfile.TemporaryDirectory() as directory:
+            self.assertIn(f"cannot commit in {directory}/",
+                          self.run_limited(resource.RLIMIT_FSIZE, 9000, f"--ceiling={directory}"))
+            self.assertEqual(os.listdir(directory), [])
 
 
 if __name__ == "__main__":
