@@ -4,8 +4,9 @@ explain. The list is Markdown; these of its lines count, under the paragraph tha
     - lines `FILE: FUNCTION`: `TEXT`
     - branches `FILE: FUNCTION`: `TEXT`
 
-FILE and FUNCTION are patterns as a shell has them, TEXT a regular expression that is looked for in
-the source line; without it all of the function is meant.
+FILE and FUNCTION are patterns as a shell has them, and several functions stand with commas between
+them. TEXT is a regular expression that is looked for in the source line; without it all of the
+function is meant.
 """
 
 import fnmatch
@@ -19,13 +20,15 @@ ENTRY = re.compile(r"^- (lines|branches) `([^`:]+): ([^`]+)`(?:: `(.*)`)?$")
 
 class Entry:
     def __init__(self, line, kind, file, function, text):
-        self.line, self.kind, self.file, self.function = line, kind, file, function
+        self.line, self.kind, self.file = line, kind, file
+        self.functions = function.split(", ")
         self.text = re.compile(text or "")
         self.is_used = False
 
     def explains(self, kind, file, function, text):
         found = (kind == self.kind and fnmatch.fnmatchcase(file, self.file) and
-                 fnmatch.fnmatchcase(function, self.function) and self.text.search(text))
+                 any(fnmatch.fnmatchcase(function, one) for one in self.functions) and
+                 self.text.search(text))
         self.is_used = self.is_used or bool(found)
         return found
 
