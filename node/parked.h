@@ -26,11 +26,13 @@ static inline bool parked_is_empty(const struct parked *parked)
     return parked->first == NULL;
 }
 
-/* Takes the frames that were kept: the caller's are closed. False: no memory, and it has them still.
+/* Takes the frames that were kept: the caller's are closed. False: no memory, and it has them
+ * still.
  */
 bool parked_add(struct parked *parked, zmq_msg_t *frames, const struct message_size *size);
 
-/* Moves those of the first message to frames that are not initialised. Requires: it is not empty. */
+/* Moves those of the first message to frames that are not initialised. Requires: it is not empty.
+ */
 void parked_take(struct parked *parked, zmq_msg_t *frames, struct message_size *size);
 
 /* Drops all, and returns how many messages that were. */

@@ -17,11 +17,11 @@ struct peer {
     struct peer *next_in_bucket;
     struct peer *next_slow;
     struct peer *next_resumed;
-    struct parked parked; /* while it is slow, and until all is served after that */
+    struct parked parked;       /* while it is slow, and until all is served after that */
     struct gate_counts *counts; /* of its connection */
     struct outstanding outstanding;
     uint64_t replies; /* that were sent */
-    bool is_slow; /* its connection is held */
+    bool is_slow;     /* its connection is held */
     bool is_resumed;
     uint64_t slow_since_ms;
     uint64_t hash;
@@ -309,8 +309,7 @@ static void sum_up(struct peers *peers, uint64_t now_ms)
     peers->limit = is_crowded ? peers->max_unread / CROWD_SHARE : peers->max_unread;
     for (size_t fd = 0; is_crowded && fd < peers->fd_capacity; fd++) {
         struct peer *peer = peers->by_fd[fd];
-        if (peer != NULL && !peer->is_slow &&
-            outstanding_bytes(&peer->outstanding) > peers->limit)
+        if (peer != NULL && !peer->is_slow && outstanding_bytes(&peer->outstanding) > peers->limit)
             hold(peers, peer, now_ms);
     }
 }
@@ -350,10 +349,10 @@ static bool check_slow(struct peers *peers, struct peer *peer, uint64_t now_ms)
         return true;
     }
     uint64_t grace = outstanding->is_counted ? GRACE_MS : IPC_GRACE_MS;
-    if (outstanding_progress(outstanding, peers->max_unread / PROGRESS_SHARE)) {
-        peer->slow_since_ms = now_ms; /* it reads: it gets as long again */
-    } else if (outstanding_bytes(outstanding) <= peers->max_unread) {
-        peer->slow_since_ms = now_ms; /* it is held for the crowd, not for what it has */
+    bool reads = outstanding_progress(outstanding, peers->max_unread / PROGRESS_SHARE);
+    if (reads || outstanding_bytes(outstanding) <= peers->max_unread) {
+        /* It gets as long again; who does not read is held for the crowd, not for what it has. */
+        peer->slow_since_ms = now_ms;
     } else if (now_ms - peer->slow_since_ms >= grace) {
         cut_off(peers, peer, now_ms);
         return false;
