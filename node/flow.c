@@ -6,8 +6,8 @@ struct intake_mark intake_now(struct intake *intake)
                                 atomic_load_explicit(&intake->drains, memory_order_acquire)};
 }
 
-/* The first drain counted after `mark` may have begun before it. While nothing is ever drained, each
- * connection has its turn. */
+/* The first drain counted after `mark` may have begun before it. While nothing is ever drained,
+ * each connection has its turn. */
 bool intake_has_passed(struct intake_mark mark, struct intake_mark now, size_t connections)
 {
     return now.drains - mark.drains >= 2 || now.messages - mark.messages > 2 * connections + 2;

@@ -31,7 +31,7 @@ struct flow {
     uint64_t taken;      /* as of the last look, as the next two */
     uint64_t waiting;    /* bytes */
     uint64_t unfinished; /* of these, those that are known to belong to no whole message */
-    bool is_active; /* something came since the look before, or waits */
+    bool is_active;      /* something came since the look before, or waits */
     uint64_t refilled_ms;
     struct intake_mark mark; /* where the main thread was when the next two were so */
     uint64_t mark_delivered;

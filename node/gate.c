@@ -1,3 +1,7 @@
+/* Without the C library's declaration of accept4, whose type no definition in ISO C can have. */
+#undef _GNU_SOURCE
+#define _DEFAULT_SOURCE
+
 #include "node/gate.h"
 
 #include "node/handshake.h"
@@ -11,11 +15,13 @@
 #include <unistd.h>
 
 #define ENTRIES_PER_PAGE 1024
+#define FIRST_BYTES 1024
 #define PAGES (GATE_DESCRIPTORS_MAX / ENTRIES_PER_PAGE)
 
 struct entry {
     struct gate_counts counts;
     _Atomic bool is_cut;
+    _Atomic bool is_accepted;   /* just now, and not registered yet */
     struct handshake handshake; /* libzmq's I/O thread has it */
     _Atomic bool is_registered; /* a connection that libzmq waits for; others are left alone */
     /* The next ones are kept by `lock`, under which the one above is written. */
@@ -90,11 +96,29 @@ static void reset(struct entry *entry, int epoll_fd)
     entry->epoll_fd = epoll_fd;
     entry->handshake = (struct handshake){0};
     atomic_store_explicit(&entry->counts.taken, 0, memory_order_relaxed);
-    atomic_store_explicit(&entry->counts.ahead_max, GATE_UNLIMITED, memory_order_relaxed);
-    atomic_store_explicit(&entry->counts.resume_at, GATE_UNLIMITED, memory_order_relaxed);
+    /* The guard may be late: until it knows the connection, not more than a handshake. */
+    int64_t ahead_max = GATE_UNLIMITED;
+    if (atomic_exchange_explicit(&entry->is_accepted, false, memory_order_relaxed))
+        ahead_max = FIRST_BYTES -
+                    (int64_t)atomic_load_explicit(&entry->counts.delivered, memory_order_relaxed);
+    atomic_store_explicit(&entry->counts.ahead_max, ahead_max, memory_order_relaxed);
+    atomic_store_explicit(&entry->counts.resume_at, ahead_max, memory_order_relaxed);
     atomic_store_explicit(&entry->counts.is_held, false, memory_order_relaxed);
     atomic_store_explicit(&entry->counts.is_paused, false, memory_order_relaxed);
     atomic_store_explicit(&entry->is_cut, false, memory_order_relaxed);
+}
+
+int accept4(int listener, struct sockaddr *address, socklen_t *len, int flags);
+
+int accept4(int listener, struct sockaddr *address, socklen_t *len, int flags)
+{
+    int fd = (int)syscall(SYS_accept4, listener, address, len, flags);
+    pthread_mutex_lock(&lock);
+    struct entry *entry = find_or_make(fd);
+    if (entry != NULL)
+        atomic_store_explicit(&entry->is_accepted, true, memory_order_relaxed);
+    pthread_mutex_unlock(&lock);
+    return fd;
 }
 
 int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
@@ -129,6 +153,8 @@ static size_t room_for(struct gate_counts *counts)
 {
     int64_t ahead_max = atomic_load_explicit(&counts->ahead_max, memory_order_relaxed);
     int64_t ahead = gate_ahead(counts);
+    if (ahead_max == GATE_UNLIMITED)
+        return SIZE_MAX;
     return ahead < ahead_max ? (size_t)(ahead_max - ahead) + 1 : 1;
 }
 

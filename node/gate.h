@@ -6,9 +6,9 @@
  * found among what was read already. Any stranger can bring that about. So receiving sockets have
  * no high-water mark here, and libzmq never stops a connection by itself.
  *
- * It works by having our own `recv` and `epoll_ctl`, which libzmq calls: the linker takes them from
- * the program before it looks into the C library. They do what the kernel's do, and a little more.
- * Nothing else in the process uses them. */
+ * It works by having our own `recv`, `epoll_ctl` and `accept4`, which libzmq calls: the linker
+ * takes them from the program before it looks into the C library. They do what the kernel's do, and
+ * a little more. Nothing else in the process uses them. */
 #ifndef NODE_GATE_H
 #define NODE_GATE_H
 

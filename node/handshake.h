@@ -1,8 +1,9 @@
 /* The handshake of a connection (RFC 23/ZMTP), looked at as it comes, in parts of any length.
  *
- * libzmq 4.3.4 never reads from a connection that claims a routing id that is in use, and keeps what
- * was sent on it for good. Replies go to connections here, so an id that a client chooses is good
- * for nothing: the property Identity is renamed, and libzmq gives each connection an id of its own.
+ * libzmq 4.3.4 never reads from a connection that claims a routing id that is in use, and keeps
+ * what was sent on it for good. Replies go to connections here, so an id that a client chooses is
+ * good for nothing: the property Identity is renamed, and libzmq gives each connection an id of its
+ * own.
  */
 #ifndef NODE_HANDSHAKE_H
 #define NODE_HANDSHAKE_H

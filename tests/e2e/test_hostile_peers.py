@@ -37,7 +37,7 @@ SLOWER_MAX = 3.0
 LOG_LINES_MAX = 6      # in a second: each kind of line comes once at most
 RECONNECT_SECONDS = 0.01 # after the node has ended a connection
 PAIRS_MIN = 5          # of windows, alone and attacked
-TRIES = 3              # of as many, if the rate is too low at first
+TRIES = 5              # of as many, if the rate is too low at first
 END_SECONDS = 5        # in which SIGTERM is obeyed, while attacked
 ROUND_TRIPS = 40       # of a window, and requests in flight at once
 IN_FLIGHT = 400
@@ -100,7 +100,7 @@ def many_with_a_little_each(node, stop):
         while not stop.is_set():
             for connection in connections:
                 connection.sendall(b"\x01\x00" * 1000)
-            stop.wait(0.01)
+            stop.wait(0.02)
     reconnecting(attack, stop)
 
 
