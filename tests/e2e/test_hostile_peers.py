@@ -100,7 +100,7 @@ def many_with_a_little_each(node, stop):
         while not stop.is_set():
             for connection in connections:
                 connection.sendall(b"\x01\x00" * 1000)
-            stop.wait(0.02)
+            stop.wait(0.04)
     reconnecting(attack, stop)
 
 

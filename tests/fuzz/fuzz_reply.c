@@ -121,7 +121,10 @@ static bool pack_quietly(const char *type, char *const arguments[], int count, m
 
 static void check_arguments(const char *data, size_t size)
 {
-    char *lines = strndup(data, size);
+    char *lines = calloc(1, size + 1);
+    if (lines == NULL)
+        abort();
+    memcpy(lines, data, size);
     char *words[ARGUMENTS_MAX];
     int count = 0;
     char *rest = lines;
