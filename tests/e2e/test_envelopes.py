@@ -12,7 +12,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 import zmtp
-from allocd import (DEADLINE, Client, NodeCase, check_reply, context, pack, unique, unpack,
+from allocd import (DEADLINE, Client, NodeCase, check_reply, context, let_pass, pack, unique, unpack,
                     wait_until)
 
 PING = pack({"type": "Ping"})
@@ -358,6 +358,34 @@ class Limits(SocketCase):
         page = {"type": "ListBatches", "sku": sku, "limit": 10_000}
         received = sum(len(reply["batches"]) for reply in self.client.pipeline([page] * 100))
         self.assertEqual(received, 100 * 300)
+
+    def test_a_client_that_reads_slowly_gets_all_in_order(self):
+        """It has several times what it may leave unread in flight, so it is held up and goes on
+        again and again. Some of its requests are large, and none of them is lost."""
+        sku, count = unique("SLOW"), 300
+        self.client.pipeline({"type": "CreateBatch", "ref": f"{sku}-{number:04}{'x' * 200}",
+                              "sku": sku, "qty": 1} for number in range(700))
+        cut = self.client.ask("GetStats")["peers_cut"]
+        slow = self.new_socket(zmq.DEALER, SNDHWM=0, RCVHWM=1, RCVBUF=65536)
+        expected = []
+        for number in range(count):
+            slow.send_multipart([b"", pack({"type": "ListBatches", "sku": sku, "limit": 10_000,
+                                            "id": f"page {number}"})])
+            slow.send_multipart([b"", pack({"type": "Ping", "id": f"ping {number}"})])
+            slow.send_multipart([b"x" * 3000, b"", pack({"type": "Ping", "id": f"far {number}"})])
+            expected += [f"page {number}", f"ping {number}", f"far {number}"]
+        size = 0
+        for ident in expected:
+            self.assertTrue(slow.poll(1000 * DEADLINE), f"{ident} is missing")
+            *envelope, _, body = slow.recv_multipart()
+            self.assertEqual(unpack(body)["id"], ident)
+            self.assertEqual(envelope, [b"x" * 3000] * ident.startswith("far"))
+            size += len(body)
+            if len(body) > 1000:
+                let_pass(0.004)  # so that it is slower than the node
+                self.assertTrue(self.client.ask("Ping")["ok"])
+        self.assertGreater(size, 4 * UNREAD_MAX)
+        self.assertEqual(self.client.ask("GetStats")["peers_cut"], cut)
 
 
 if __name__ == "__main__":
