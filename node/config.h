@@ -23,6 +23,7 @@ struct config {
     char directory[CONFIG_DIRECTORY_SIZE];
     int map_size_gib;
     int ids_kept;
+    int events_behind;
     int cache_mib;
     int check_mib;
     int max_unread_mib;

@@ -49,6 +49,7 @@ static bool open_store(struct node *node, const struct config *config, char *err
                                          .map_size_bytes = (size_t)config->map_size_gib << 30,
                                          .cache_bytes = (size_t)config->cache_mib << 20,
                                          .check_bytes = (uint64_t)config->check_mib << 20,
+                                         .events_behind = (uint64_t)config->events_behind,
                                          .ids_kept = (uint64_t)config->ids_kept};
     node->store = lmdb_store_open(&options, error);
     if (node->store != NULL && lmdb_store_has_finished_commit(node->store))

@@ -286,8 +286,7 @@ static bool is_no_space(int code)
     return code == ENOSPC || code == EDQUOT || code == EFBIG || code == MDB_MAP_FULL;
 }
 
-/* True where a file could not grow as far as the store's has to. */
-static bool has_no_room(const struct lmdb_env *env)
+bool lmdb_env_has_no_room(const struct lmdb_env *env)
 {
     static const char zeros[PROBE_STEP_BYTES];
     off_t at = (off_t)lmdb_env_bytes(env);
@@ -313,7 +312,7 @@ enum store_result lmdb_write_result(const struct lmdb_env *env, int rc)
     case 0:
         return STORE_OK;
     case EIO: /* a short write too */
-        return has_no_room(env) ? STORE_FULL : STORE_BROKEN;
+        return lmdb_env_has_no_room(env) ? STORE_FULL : STORE_BROKEN;
     case MDB_PANIC:
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:

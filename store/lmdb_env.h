@@ -73,6 +73,9 @@ int lmdb_commit(const struct lmdb_env *env, MDB_txn *txn);
  * stored: LMDB then takes no transaction any more. */
 enum store_result lmdb_commit_failed(const struct lmdb_env *env, int rc);
 
+/* True where a file could not grow as far as the store's has to. */
+bool lmdb_env_has_no_room(const struct lmdb_env *env);
+
 /* Bytes of the file. */
 uint64_t lmdb_env_bytes(const struct lmdb_env *env);
 

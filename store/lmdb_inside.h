@@ -20,6 +20,16 @@ struct index_changes {
     size_t capacity;
 };
 
+/* The writing of products behind the log. All that was ahead at one time is a round; when its last
+ * one is written, the tables hold all events up to then. */
+struct lmdb_fold {
+    struct lazy_order round;  /* struct cached_product, by rank */
+    uint64_t round_seq;       /* newest event when the round began */
+    uint64_t events_in_round; /* that the tables lack when one begins */
+    struct key first_sku;     /* of some product: all SKUs have so many bytes in common with it */
+    size_t common;
+};
+
 struct lmdb_store {
     struct unit_of_work unit;
     struct reader reader;
@@ -37,6 +47,9 @@ struct lmdb_store {
     struct key largest_line; /* no key of the table of lines is larger */
     bool largest_line_known;
     struct product_cache *cache;
+    struct lmdb_fold fold;
+    bool is_full;        /* the last commit found no room */
+    bool is_stale;       /* the products in memory are not those of the log: lmdb_fold_replay */
     struct arena *arena; /* texts that live until the next begin */
 
     struct remembered_index *index;
@@ -94,8 +107,30 @@ enum store_result lmdb_products_get(struct lmdb_store *store, struct text sku,
 enum store_result lmdb_products_need_batch(struct lmdb_store *store, struct product *product,
                                            struct text ref);
 
-/* Writes all products that changed into the tables of the open unit. */
-enum store_result lmdb_products_flush(struct lmdb_store *store);
+/* Has the tables catch up with a product, within the open unit. Requires: it is ahead of them. */
+enum store_result lmdb_products_write(struct lmdb_store *store, struct cached_product *cached);
+
+/* The same for all that are due with this unit. */
+enum store_result lmdb_products_write_due(struct lmdb_store *store);
+
+/* ---- lmdb_fold.c: tables that are written behind the log ---- */
+
+/* What an event does to tables beside its product's own figures has to be written with it. */
+bool lmdb_fold_is_due(const struct event *event);
+
+/* An event was applied to its product, whose tables are now behind it. False: no memory. */
+bool lmdb_fold_changed(struct lmdb_store *store, struct cached_product *cached,
+                       const struct event *event);
+
+/* Writes another share of what is behind, in proportion to what the open unit did. */
+enum store_result lmdb_fold_some(struct lmdb_store *store);
+
+/* Brings the products in memory up to date with the log. Nothing to do where they are. Requires:
+ * store->txn. */
+enum store_result lmdb_fold_replay(struct lmdb_store *store);
+
+/* Forgets the products in memory; lmdb_fold_replay must follow before anything else. */
+void lmdb_fold_forget(struct lmdb_store *store);
 
 /* ---- lmdb_remembered.c: replies by id ---- */
 

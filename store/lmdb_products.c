@@ -2,8 +2,6 @@
  * writing those that changed. */
 #include "store/lmdb_inside.h"
 
-#include <stdlib.h>
-
 /* ---- loading ---- */
 
 static enum store_result load_batch(struct lmdb_store *store, struct product *product,
@@ -179,14 +177,7 @@ static enum store_result write_batch(struct lmdb_store *store, const struct prod
     return lmdb_write_result(&store->env, rc);
 }
 
-static int compare_data(const void *a, const void *b)
-{
-    uintptr_t x = (uintptr_t)((const struct text *)a)->data;
-    uintptr_t y = (uintptr_t)((const struct text *)b)->data;
-    return (x > y) - (x < y);
-}
-
-static enum store_result write_product(struct lmdb_store *store, struct cached_product *cached)
+enum store_result lmdb_products_write(struct lmdb_store *store, struct cached_product *cached)
 {
     struct product *product = cached->product;
     struct key key = key_of(product_sku(product));
@@ -195,24 +186,21 @@ static enum store_result write_product(struct lmdb_store *store, struct cached_p
     int rc = lmdb_put(store->txn, store->env.products, key_text(&key), &record);
     if (rc != 0)
         return lmdb_write_result(&store->env, rc);
-    if (cached->batch_count > 1)
-        qsort(cached->batches, cached->batch_count, sizeof *cached->batches, compare_data);
+    const struct text *refs;
+    size_t count = product_cache_batches(cached, &refs);
     enum store_result result = STORE_OK;
-    for (size_t i = 0; i < cached->batch_count && result == STORE_OK; i++) {
-        bool again = i > 0 && cached->batches[i].data == cached->batches[i - 1].data;
-        if (!again)
-            result = write_batch(store, product, cached->batches[i]);
-    }
+    for (size_t i = 0; i < count && result == STORE_OK; i++)
+        result = write_batch(store, product, refs[i]);
+    if (result == STORE_OK)
+        product_cache_written(store->cache, cached);
     return result;
 }
 
-enum store_result lmdb_products_flush(struct lmdb_store *store)
+enum store_result lmdb_products_write_due(struct lmdb_store *store)
 {
     enum store_result result = STORE_OK;
-    struct cached_product *cached = product_cache_all_changed(store->cache);
-    for (; cached != NULL && result == STORE_OK; cached = cached->next_changed)
-        result = write_product(store, cached);
-    if (result == STORE_OK)
-        product_cache_all_written(store->cache);
+    struct cached_product *cached;
+    while (result == STORE_OK && (cached = product_cache_take_due(store->cache)) != NULL)
+        result = lmdb_products_write(store, cached);
     return result;
 }

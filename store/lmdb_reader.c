@@ -1,5 +1,5 @@
-/* The reader: queries over the tables. While a unit is open they see what it has done, after its
- * products were written into its transaction; else a short transaction of their own. */
+/* The reader: queries over the tables, with the figures of products that are ahead of them laid
+ * over. While a unit is open they see what it has done; else a short transaction of their own. */
 #include "store/lmdb_inside.h"
 
 /* The transaction to read in. Requires: end_read follows. */
@@ -7,13 +7,18 @@ static enum store_result begin_read(struct lmdb_store *store, MDB_txn **txn)
 {
     if (store->txn != NULL) {
         *txn = store->txn;
-        return lmdb_products_flush(store);
+        return lmdb_products_write_due(store);
     }
     int rc = store->read_txn == NULL
                  ? mdb_txn_begin(store->env.env, NULL, MDB_RDONLY, &store->read_txn)
                  : mdb_txn_renew(store->read_txn);
     *txn = store->read_txn;
-    return rc == 0 ? STORE_OK : STORE_FAILED;
+    if (rc != 0)
+        return STORE_FAILED;
+    store->txn = store->read_txn; /* to replay in */
+    enum store_result result = lmdb_fold_replay(store);
+    store->txn = NULL;
+    return result;
 }
 
 /* No transaction stays open over a poll: pages that it sees could not be used again. */
@@ -196,12 +201,25 @@ static enum store_result lines_(struct reader *reader, const struct get_allocati
 static enum store_result get_totals(struct lmdb_store *store, MDB_txn *txn, struct text sku,
                                     struct product_totals *out)
 {
+    const struct cached_product *ahead = product_cache_ahead(store->cache, sku);
+    if (ahead != NULL) {
+        *out = *product_totals(ahead->product);
+        return STORE_OK;
+    }
     struct key key = key_of(sku);
     struct text value;
     enum store_result result = lmdb_get(txn, store->env.products, key_text(&key), &value);
     if (result == STORE_OK && !record_get_totals(key_text(&key), value, out))
         result = STORE_DAMAGED;
     return result;
+}
+
+/* A batch of a product that is ahead of its tables; NULL: its record says all. */
+static const struct batch *batch_ahead(const struct lmdb_store *store, struct text sku,
+                                       struct text ref)
+{
+    const struct cached_product *ahead = product_cache_ahead(store->cache, sku);
+    return ahead != NULL ? product_batch(ahead->product, ref) : NULL;
 }
 
 static struct batch_view view_of(const struct batch *batch, struct text ref, struct text sku)
@@ -219,10 +237,52 @@ static enum store_result batch_row(struct lmdb_store *store, MDB_txn *txn, struc
     struct text copy;
     if (!arena_text(arena, ref, &copy))
         return STORE_FAILED;
+    const struct batch *ahead = batch_ahead(store, sku, ref);
+    if (ahead != NULL) {
+        *row = view_of(ahead, copy, sku);
+        return STORE_OK;
+    }
     enum store_result result = lmdb_get(txn, store->env.batches, key_text(&key), &value);
     if (result != STORE_OK || !record_get_batch(key_text(&key), value, &batch))
         return STORE_DAMAGED;
     *row = view_of(&batch, copy, sku);
+    return STORE_OK;
+}
+
+/* The batches with stock, in their order of use, as the tables have them. */
+static enum store_result batches_in_use(struct lmdb_store *store, MDB_txn *txn, size_t shown,
+                                        struct arena *arena, struct stock_view *out)
+{
+    struct key prefix = key_prefix(out->sku);
+    struct list list;
+    struct text place;
+    enum store_result result = list_begin(&list, txn, store->env.use, &prefix, text_none());
+    while (result == STORE_OK && out->batch_count < shown && list_name(&list, &place)) {
+        struct text ref;
+        if (record_get_text(list.walk.key, list.walk.value, &ref))
+            result = batch_row(store, txn, out->sku, ref, arena, &out->batches[out->batch_count++]);
+        else
+            result = STORE_DAMAGED;
+        if (result == STORE_OK)
+            result = lmdb_walk_next(&list.walk);
+    }
+    lmdb_walk_end(&list.walk);
+    if (result == STORE_NOT_FOUND)
+        result = STORE_OK;
+    return result == STORE_OK && out->batch_count != shown ? STORE_DAMAGED : result;
+}
+
+/* The same, of a product that is ahead of its tables. */
+static enum store_result batches_in_memory(const struct product *product, size_t shown,
+                                           struct arena *arena, struct stock_view *out)
+{
+    const struct batch *batch = product_next_batch(product, NULL);
+    for (; batch != NULL && out->batch_count < shown; batch = product_next_batch(product, batch)) {
+        struct text ref;
+        if (!arena_text(arena, batch->ref, &ref))
+            return STORE_FAILED;
+        out->batches[out->batch_count++] = view_of(batch, ref, out->sku);
+    }
     return STORE_OK;
 }
 
@@ -241,25 +301,10 @@ static enum store_result read_stock(struct lmdb_store *store, MDB_txn *txn, stru
                                .exhausted = totals.batches - totals.open};
     if (out->batches == NULL)
         return STORE_FAILED;
-    struct key prefix = key_prefix(sku);
-    struct list list;
-    struct text place;
-    result = list_begin(&list, txn, store->env.use, &prefix, text_none());
-    while (result == STORE_OK && out->batch_count < shown && list_name(&list, &place)) {
-        struct text ref;
-        if (record_get_text(list.walk.key, list.walk.value, &ref))
-            result = batch_row(store, txn, sku, ref, arena, &out->batches[out->batch_count++]);
-        else
-            result = STORE_DAMAGED;
-        if (result == STORE_OK)
-            result = lmdb_walk_next(&list.walk);
-    }
-    lmdb_walk_end(&list.walk);
-    if (result == STORE_NOT_FOUND)
-        result = STORE_OK;
-    return result == STORE_OK && out->batch_count != shown ? STORE_DAMAGED : result;
+    const struct cached_product *ahead = product_cache_ahead(store->cache, sku);
+    return ahead != NULL ? batches_in_memory(ahead->product, shown, arena, out)
+                         : batches_in_use(store, txn, shown, arena, out);
 }
-
 static enum store_result stock_(struct reader *reader, const struct get_stock *query,
                                 struct arena *arena, struct stock_view *out)
 {
@@ -284,7 +329,8 @@ static enum store_result listed_batch(const struct listing *listing, const struc
         return STORE_DAMAGED;
     if (!arena_text(listing->arena, ref, &copy))
         return STORE_FAILED;
-    *(struct batch_view *)row = view_of(&batch, copy, listing->sku);
+    const struct batch *ahead = batch_ahead(listing->store, listing->sku, ref);
+    *(struct batch_view *)row = view_of(ahead != NULL ? ahead : &batch, copy, listing->sku);
     *bytes = sizeof(struct batch_view) + ref.len;
     return STORE_OK;
 }
@@ -337,6 +383,9 @@ static enum store_result listed_product(const struct listing *listing, const str
     struct product_totals totals;
     if (!record_get_totals(walk->key, walk->value, &totals))
         return STORE_DAMAGED;
+    const struct cached_product *ahead = product_cache_ahead(listing->store->cache, sku);
+    if (ahead != NULL)
+        totals = *product_totals(ahead->product);
     if (!arena_text(listing->arena, sku, &row->sku))
         return STORE_FAILED;
     row->version = totals.version;

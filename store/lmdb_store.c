@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define TAIL_EVENTS 256u /* of the log that are looked at when the store is opened */
+#define TAIL_EVENTS 256u    /* of the log that are looked at when the store is opened */
+#define PRODUCT_BYTES 1024u /* of a product with a batch or two in memory */
 #define INDEX_SLACK                                                                                \
     ((size_t)65536) /* replies that a unit may add before the oldest are forgotten */
 
@@ -63,6 +64,7 @@ static bool check(struct lmdb_store *store, const char *directory, char *error)
         {read_meta, "its counters"},
         {check_tail, "the end of its event log"},
         {read_remembered, "its remembered replies"},
+        {lmdb_fold_replay, "what its tables lack of the log"},
     };
     if (mdb_txn_begin(store->env.env, NULL, MDB_RDONLY, &store->txn) != 0) {
         snprintf(error, LMDB_STORE_ERROR_BYTES, "cannot read the store %s", directory);
@@ -92,6 +94,14 @@ static bool make_parts(struct lmdb_store *store, const struct lmdb_store_options
     return seeded && store->codec != NULL && store->arena != NULL && store->cache != NULL;
 }
 
+/* Products that are ahead of their tables stay in memory: those of one round and of the next one, a
+ * product for each event at worst. */
+static uint64_t events_in_round(const struct lmdb_store_options *options)
+{
+    uint64_t fit = options->cache_bytes / (2 * PRODUCT_BYTES) + 1;
+    return fit < options->events_behind ? fit : options->events_behind;
+}
+
 struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
                                    char error[LMDB_STORE_ERROR_BYTES])
 {
@@ -104,6 +114,8 @@ struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
     store->unit.ops = &lmdb_unit_ops;
     store->reader.ops = &lmdb_reader_ops;
     store->ids_kept = options->ids_kept;
+    store->is_stale = true;
+    store->fold.events_in_round = events_in_round(options);
     store->env.directory_fd = store->env.lock_fd = -1;
     if (!make_parts(store, options))
         snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");
@@ -139,6 +151,7 @@ void lmdb_store_close(struct lmdb_store **store)
     remembered_index_destroy(&s->index);
     codec_destroy(&s->codec);
     arena_destroy(&s->arena);
+    lazy_order_release(&s->fold.round);
     free(s->added.items);
     free(s->outdated.items);
     free(s);

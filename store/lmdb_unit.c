@@ -10,7 +10,15 @@ static enum store_result unit_begin_(struct unit_of_work *unit, uint64_t now_ms)
     product_cache_trim(store->cache);
     store->now_ms = now_ms;
     store->events_end = store->remembered_end = store->lines_end = NULL;
-    return lmdb_write_result(&store->env, mdb_txn_begin(store->env.env, NULL, 0, &store->txn));
+    int rc = mdb_txn_begin(store->env.env, NULL, 0, &store->txn);
+    enum store_result result = lmdb_write_result(&store->env, rc);
+    if (result == STORE_OK)
+        result = lmdb_fold_replay(store);
+    if (result != STORE_OK && rc == 0) {
+        mdb_txn_abort(store->txn);
+        store->txn = NULL;
+    }
+    return result;
 }
 
 /* A product that was added and has no event yet is as good as none. */
@@ -202,7 +210,7 @@ static int delete_waiting(struct lmdb_store *store, const struct event *event)
     return lmdb_delete(store->txn, store->env.waiting, key_text(&key));
 }
 
-/* What an event changes in the tables at once; products and batches are written by the flush. */
+/* What an event changes in the tables at once; products and batches are written later. */
 static int write_tables(struct lmdb_store *store, const struct event *event)
 {
     switch (event->type) {
@@ -219,37 +227,19 @@ static int write_tables(struct lmdb_store *store, const struct event *event)
     }
 }
 
-/* The batch that an event changes, absent where it changes none. */
-static struct text changed_batch(const struct event *event)
-{
-    switch (event->type) {
-    case MESSAGE_BATCH_CREATED:
-        return event->as.batch_created.ref;
-    case MESSAGE_BATCH_QUANTITY_CHANGED:
-        return event->as.batch_quantity_changed.ref;
-    case MESSAGE_BATCH_ETA_CHANGED:
-        return event->as.batch_eta_changed.ref;
-    case MESSAGE_ALLOCATED:
-        return event->as.allocated.batchref;
-    case MESSAGE_DEALLOCATED:
-        return event->as.deallocated.batchref;
-    default:
-        return text_none();
-    }
-}
-
 static enum store_result append(struct unit_of_work *unit, struct product *product,
                                 struct event *event, struct text *body)
 {
     struct lmdb_store *store = store_of_unit(unit);
-    struct cached_product *cached = product_cache_find(store->cache, product_sku(product));
-    assert(cached != NULL && cached->product == product);
+    struct cached_product *cached = product_cache_of(store->cache, product);
     bool is_new = !is_there(cached);
-    struct text ref = changed_batch(event);
+    if (store->is_full && lmdb_env_has_no_room(&store->env))
+        return STORE_FULL; /* before anything has to be taken back */
+    store->is_full = false;
     event->sku = product_sku(product);
     event->version = product_totals(product)->version + 1;
     if (event->type == MESSAGE_ALLOCATED) /* the chain of the batch's allocations */
-        event->older_seq = product_batch(product, ref)->newest;
+        event->older_seq = product_batch(product, event->as.allocated.batchref)->newest;
 
     enum store_result result = lmdb_log_append(store, event, body);
     CRASH_POINT(event_logged);
@@ -257,11 +247,7 @@ static enum store_result append(struct unit_of_work *unit, struct product *produ
         result = lmdb_write_result(&store->env, write_tables(store, event));
     if (result != STORE_OK)
         return result;
-    if (!product_apply(product, event))
-        return STORE_FAILED;
-    if (!text_is_none(ref))
-        ref = product_batch(product, ref)->ref; /* the product's own text */
-    if (!product_cache_changed(store->cache, cached, ref))
+    if (!product_apply(product, event) || !lmdb_fold_changed(store, cached, event))
         return STORE_FAILED;
     store->meta.products += is_new;
     return STORE_OK;
@@ -306,24 +292,36 @@ static enum store_result write_meta(struct lmdb_store *store)
     return lmdb_write_result(&store->env, lmdb_put(store->txn, store->env.meta, key, &record));
 }
 
-static enum store_result commit(struct unit_of_work *unit)
+static enum store_result write_all(struct lmdb_store *store)
 {
-    struct lmdb_store *store = store_of_unit(unit);
     CRASH_POINT(before_flush);
-    enum store_result result = lmdb_products_flush(store);
+    enum store_result result = lmdb_products_write_due(store);
+    if (result == STORE_OK)
+        result = lmdb_fold_some(store);
     if (result == STORE_OK)
         result = lmdb_remembered_evict(store);
     bool is_changed = memcmp(&store->meta, &store->committed, sizeof store->meta) != 0;
     if (result == STORE_OK && is_changed)
         result = write_meta(store);
+    return result;
+}
+
+static enum store_result commit(struct unit_of_work *unit)
+{
+    struct lmdb_store *store = store_of_unit(unit);
+    enum store_result result = write_all(store);
+    store->is_full = result == STORE_FULL;
     if (result != STORE_OK)
         return result;
     CRASH_POINT(before_commit);
     int rc = lmdb_commit(&store->env, store->txn);
     CRASH_POINT(after_commit);
     store->txn = NULL;
-    if (rc != 0)
-        return lmdb_commit_failed(&store->env, rc);
+    if (rc != 0) {
+        result = lmdb_commit_failed(&store->env, rc);
+        store->is_full = result == STORE_FULL;
+        return result;
+    }
     store->committed = store->meta;
     lmdb_remembered_settle(store, true);
     return STORE_OK;
@@ -335,10 +333,12 @@ static void rollback(struct unit_of_work *unit)
     if (store->txn != NULL)
         mdb_txn_abort(store->txn);
     store->txn = NULL;
+    bool has_events = store->meta.last_seq != store->committed.last_seq;
     store->meta = store->committed;
+    if (has_events)
+        lmdb_fold_forget(store); /* the products in memory hold what did not happen */
     store->largest_line_known = false;
     lmdb_remembered_settle(store, false);
-    product_cache_clear(store->cache); /* its products may hold what did not happen */
     CRASH_POINT(rolled_back);
 }
 

@@ -212,6 +212,7 @@ static void verify_contents(struct verify *v)
     verify_end(v, "%d", (int)LMDB_ENV_TABLES);
     if (!has_counters)
         return;
+    verify_tables_begin(v);
     verify_replies_begin(v);
     verify_log(v);
     verify_replies_end(v);

@@ -13,9 +13,11 @@ struct product_cache {
     size_t count;
     size_t memory; /* bytes of all products */
     size_t capacity_bytes;
-    struct cached_product *newest; /* by last use */
+    struct cached_product *newest; /* by last use, of those that may go */
     struct cached_product *oldest;
-    struct cached_product *changed;
+    struct cached_product *last; /* found or added last */
+    struct cached_product *due;
+    struct lazy_order ahead; /* listed since a list was taken last */
 };
 
 struct product_cache *product_cache_new(size_t capacity_bytes)
@@ -38,8 +40,15 @@ void product_cache_destroy(struct product_cache **cache)
     if ((*cache)->buckets != NULL)
         product_cache_clear(*cache);
     free((*cache)->buckets);
+    lazy_order_release(&(*cache)->ahead);
     free(*cache);
     *cache = NULL;
+}
+
+/* Only what may go stands in the order of use. */
+static bool may_go(const struct cached_product *cached)
+{
+    return !cached->is_ahead && !cached->is_listed;
 }
 
 static void unlink_use(struct product_cache *cache, struct cached_product *cached)
@@ -61,34 +70,62 @@ static struct cached_product **bucket_of(struct product_cache *cache, uint64_t h
     return &cache->buckets[hash & (cache->bucket_count - 1)];
 }
 
-struct cached_product *product_cache_find(struct product_cache *cache, struct text sku)
+static struct cached_product *find(const struct product_cache *cache, struct text sku)
 {
     uint64_t hash = hash_bytes(sku.data, sku.len, 0);
-    struct cached_product *cached = *bucket_of(cache, hash);
+    struct cached_product *cached = cache->buckets[hash & (cache->bucket_count - 1)];
     while (cached != NULL &&
            (cached->hash != hash || !text_equal(product_sku(cached->product), sku)))
         cached = cached->next_in_bucket;
-    if (cached != NULL && cached != cache->newest) {
+    return cached;
+}
+
+struct cached_product *product_cache_find(struct product_cache *cache, struct text sku)
+{
+    struct cached_product *cached = find(cache, sku);
+    if (cached != NULL && cached != cache->newest && may_go(cached)) {
         unlink_use(cache, cached);
         link_as_newest(cache, cached);
     }
+    if (cached != NULL)
+        cache->last = cached;
     return cached;
+}
+
+struct cached_product *product_cache_of(struct product_cache *cache, const struct product *product)
+{
+    struct cached_product *cached = cache->last;
+    if (cached == NULL || cached->product != product)
+        cached = product_cache_find(cache, product_sku(product));
+    assert(cached != NULL && cached->product == product);
+    return cached;
+}
+
+const struct cached_product *product_cache_ahead(const struct product_cache *cache, struct text sku)
+{
+    const struct cached_product *cached = find(cache, sku);
+    return cached != NULL && cached->is_ahead ? cached : NULL;
 }
 
 /* More buckets keep chains short; without memory for them the chains just grow. */
 static void grow(struct product_cache *cache)
 {
-    size_t bucket_count = 2 * cache->bucket_count;
-    struct cached_product **buckets = calloc(bucket_count, sizeof *buckets);
+    struct cached_product **old = cache->buckets;
+    size_t old_count = cache->bucket_count;
+    struct cached_product **buckets = calloc(2 * old_count, sizeof *buckets);
     if (buckets == NULL)
         return;
-    free(cache->buckets);
     cache->buckets = buckets;
-    cache->bucket_count = bucket_count;
-    for (struct cached_product *c = cache->newest; c != NULL; c = c->older) {
-        c->next_in_bucket = *bucket_of(cache, c->hash);
-        *bucket_of(cache, c->hash) = c;
+    cache->bucket_count = 2 * old_count;
+    for (size_t i = 0; i < old_count; i++) {
+        struct cached_product *next;
+        for (struct cached_product *c = old[i]; c != NULL; c = next) {
+            next = c->next_in_bucket;
+            c->next_in_bucket = *bucket_of(cache, c->hash);
+            *bucket_of(cache, c->hash) = c;
+        }
     }
+    free(old);
 }
 
 struct cached_product *product_cache_add(struct product_cache *cache, struct product *product)
@@ -107,52 +144,136 @@ struct cached_product *product_cache_add(struct product_cache *cache, struct pro
     link_as_newest(cache, cached);
     cache->count++;
     cache->memory += cached->memory;
+    cache->last = cached;
     return cached;
 }
 
-bool product_cache_changed(struct product_cache *cache, struct cached_product *cached,
-                           struct text ref)
+static int compare_data(const void *a, const void *b)
 {
-    if (!cached->is_changed) {
-        cached->is_changed = true;
-        cached->next_changed = cache->changed;
-        cache->changed = cached;
-    }
-    /* Most changes in a row are of one batch, and its ref is always the same text. */
+    uintptr_t x = (uintptr_t)((const struct text *)a)->data;
+    uintptr_t y = (uintptr_t)((const struct text *)b)->data;
+    return (x > y) - (x < y);
+}
+
+/* Leaves each batch once. */
+static void drop_repeats(struct cached_product *cached)
+{
+    size_t kept = 0;
+    qsort(cached->batches, cached->batch_count, sizeof *cached->batches, compare_data);
+    for (size_t i = 0; i < cached->batch_count; i++)
+        if (kept == 0 || cached->batches[kept - 1].data != cached->batches[i].data)
+            cached->batches[kept++] = cached->batches[i];
+    cached->batch_count = kept;
+}
+
+/* Room for one more; where repeats fill half of it, without them there is. */
+static bool make_room(struct cached_product *cached)
+{
+    if (cached->batch_count > 0)
+        drop_repeats(cached);
+    if (cached->batch_count > 0 && cached->batch_count <= cached->batch_capacity / 2)
+        return true;
+    size_t capacity = cached->batch_capacity > 0 ? 2 * cached->batch_capacity : 4;
+    struct text *batches = realloc(cached->batches, capacity * sizeof *batches);
+    if (batches == NULL)
+        return false;
+    cached->batches = batches;
+    cached->batch_capacity = capacity;
+    return true;
+}
+
+/* Most changes in a row are of one batch, and its ref is always the same text. */
+static bool add_batch(struct cached_product *cached, struct text ref)
+{
     bool is_last =
         cached->batch_count > 0 && cached->batches[cached->batch_count - 1].data == ref.data;
     if (text_is_none(ref) || is_last)
         return true;
-    if (cached->batch_count == cached->batch_capacity) {
-        size_t capacity = cached->batch_capacity > 0 ? 2 * cached->batch_capacity : 4;
-        struct text *batches = realloc(cached->batches, capacity * sizeof *batches);
-        if (batches == NULL)
-            return false;
-        cached->batches = batches;
-        cached->batch_capacity = capacity;
-    }
+    if (cached->batch_count == cached->batch_capacity && !make_room(cached))
+        return false;
     cached->batches[cached->batch_count++] = ref;
     return true;
 }
 
-struct cached_product *product_cache_all_changed(const struct product_cache *cache)
+bool product_cache_changed(struct product_cache *cache, struct cached_product *cached,
+                           struct text ref, bool is_due, uint64_t rank)
 {
-    return cache->changed;
+    if (!add_batch(cached, ref))
+        return false;
+    if (may_go(cached))
+        unlink_use(cache, cached);
+    cached->is_ahead = true;
+    if (!is_due && !cached->is_due && !cached->is_listed) {
+        if (!lazy_order_add(&cache->ahead, rank, cached))
+            return false;
+        cached->is_listed = true;
+    }
+    if (is_due && !cached->is_due) {
+        cached->is_due = true;
+        cached->next_due = cache->due;
+        cache->due = cached;
+    }
+    return true;
 }
 
-void product_cache_all_written(struct product_cache *cache)
+struct cached_product *product_cache_take_due(struct product_cache *cache)
 {
-    while (cache->changed != NULL) {
-        struct cached_product *cached = cache->changed;
-        cache->changed = cached->next_changed;
-        cached->next_changed = NULL;
-        cached->is_changed = false;
-        cached->batch_count = 0;
-        size_t memory = sizeof *cached + cached->batch_capacity * sizeof *cached->batches +
-                        product_memory(cached->product);
-        cache->memory = cache->memory - cached->memory + memory;
-        cached->memory = memory;
+    struct cached_product *cached = cache->due;
+    if (cached != NULL) {
+        cache->due = cached->next_due;
+        cached->next_due = NULL;
+        cached->is_due = false;
     }
+    return cached;
+}
+
+size_t product_cache_batches(struct cached_product *cached, const struct text **refs)
+{
+    if (cached->batch_count > 1)
+        drop_repeats(cached);
+    *refs = cached->batches;
+    return cached->batch_count;
+}
+
+size_t product_cache_ahead_count(const struct product_cache *cache)
+{
+    return cache->ahead.count;
+}
+
+void product_cache_take_list(struct product_cache *cache, struct lazy_order *list)
+{
+    struct lazy_order taken = cache->ahead;
+    assert(list->count == 0);
+    cache->ahead = *list;
+    *list = taken;
+}
+
+void product_cache_unlist(struct product_cache *cache, struct cached_product *cached)
+{
+    assert(cached->is_listed);
+    cached->is_listed = false;
+    if (may_go(cached))
+        link_as_newest(cache, cached);
+}
+
+void product_cache_written(struct product_cache *cache, struct cached_product *cached)
+{
+    assert(cached->is_ahead && !cached->is_due);
+    cached->is_ahead = false;
+    cached->batch_count = 0;
+    size_t memory = sizeof *cached + cached->batch_capacity * sizeof *cached->batches +
+                    product_memory(cached->product);
+    cache->memory = cache->memory - cached->memory + memory;
+    cached->memory = memory;
+    if (may_go(cached))
+        link_as_newest(cache, cached);
+}
+
+static void destroy(struct cached_product *cached)
+{
+    product_destroy(&cached->product);
+    free(cached->batches);
+    free(cached);
 }
 
 static void evict(struct product_cache *cache, struct cached_product *cached)
@@ -161,29 +282,30 @@ static void evict(struct product_cache *cache, struct cached_product *cached)
     while (*link != cached)
         link = &(*link)->next_in_bucket;
     *link = cached->next_in_bucket;
+    if (cache->last == cached)
+        cache->last = NULL;
     unlink_use(cache, cached);
     cache->memory -= cached->memory;
     cache->count--;
-    product_destroy(&cached->product);
-    free(cached->batches);
-    free(cached);
+    destroy(cached);
 }
 
 void product_cache_trim(struct product_cache *cache)
 {
-    struct cached_product *cached = cache->oldest;
-    while (cached != NULL && cache->memory > cache->capacity_bytes) {
-        struct cached_product *newer = cached->newer;
-        if (!cached->is_changed)
-            evict(cache, cached);
-        cached = newer;
-    }
+    while (cache->oldest != NULL && cache->memory > cache->capacity_bytes)
+        evict(cache, cache->oldest);
 }
 
 void product_cache_clear(struct product_cache *cache)
 {
-    while (cache->oldest != NULL)
-        evict(cache, cache->oldest);
-    cache->changed = NULL;
-    assert(cache->count == 0 && cache->memory == 0);
+    for (size_t i = 0; i < cache->bucket_count; i++) {
+        while (cache->buckets[i] != NULL) {
+            struct cached_product *cached = cache->buckets[i];
+            cache->buckets[i] = cached->next_in_bucket;
+            destroy(cached);
+        }
+    }
+    cache->newest = cache->oldest = cache->last = cache->due = NULL;
+    cache->count = cache->memory = 0;
+    lazy_order_clear(&cache->ahead);
 }

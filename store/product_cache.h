@@ -1,9 +1,10 @@
-/* Products in memory, by SKU: those that the open unit of work changed, and others that it may
- * want again, the least recently used of which make room. */
+/* Products in memory, by SKU: those that are ahead of their tables, which stay until these have
+ * caught up, and others that may be wanted again, the least recently used of which make room. */
 #ifndef STORE_PRODUCT_CACHE_H
 #define STORE_PRODUCT_CACHE_H
 
 #include "domain/product.h"
+#include "store/lazy_order.h"
 
 struct cached_product {
     struct cached_product *next_in_bucket;
@@ -12,11 +13,13 @@ struct cached_product {
     struct product *product;
     uint64_t hash;        /* of the SKU */
     size_t memory;        /* bytes, as counted last */
-    bool is_changed;      /* since it was last written to the tables */
-    struct text *batches; /* refs of the batches that changed since; the product's own texts */
+    bool is_ahead;        /* of its tables */
+    bool is_due;          /* and to be written with the open unit */
+    bool is_listed;       /* in a list of products to be written */
+    struct text *batches; /* refs of the batches that are ahead too; the product's own texts */
     size_t batch_count;   /* one may stand here twice */
     size_t batch_capacity;
-    struct cached_product *next_changed;
+    struct cached_product *next_due;
 };
 
 struct product_cache;
@@ -28,24 +31,45 @@ void product_cache_destroy(struct product_cache **cache);
 /* NULL: it is not there. */
 struct cached_product *product_cache_find(struct product_cache *cache, struct text sku);
 
+/* The one that holds this product, which is there. */
+struct cached_product *product_cache_of(struct product_cache *cache, const struct product *product);
+
+/* A product that is ahead of its tables, for who reads these. NULL: its tables say all. */
+const struct cached_product *product_cache_ahead(const struct product_cache *cache,
+                                                 struct text sku);
+
 /* Takes the product over. NULL: no memory, and the product is still the caller's. Requires: no
  * product of that SKU is there. */
 struct cached_product *product_cache_add(struct product_cache *cache, struct product *product);
 
-/* Marks a product, and the batch with that ref (absent: none), as changed. False: no memory. */
+/* The product, and the batch with that ref (absent: none), went ahead of the tables. `is_due`: they
+ * have to catch up with the open unit. `rank`: its place among those to be written. False: no
+ * memory. */
 bool product_cache_changed(struct product_cache *cache, struct cached_product *cached,
-                           struct text ref);
+                           struct text ref, bool is_due, uint64_t rank);
 
-/* The products that changed, in no order, as a chain by next_changed. */
-struct cached_product *product_cache_all_changed(const struct product_cache *cache);
+/* Takes one of those that are due; NULL: none is. product_cache_written follows. */
+struct cached_product *product_cache_take_due(struct product_cache *cache);
 
-/* They are written: none has changed any more. */
-void product_cache_all_written(struct product_cache *cache);
+/* The refs of its batches that are ahead, each once. They live until the next change. */
+size_t product_cache_batches(struct cached_product *cached, const struct text **refs);
 
-/* Lets go of products that have not changed until the rest fits the capacity. */
+/* How many went ahead and are in no list that was taken. */
+size_t product_cache_ahead_count(const struct product_cache *cache);
+
+/* Moves these into `list`, which is empty. */
+void product_cache_take_list(struct product_cache *cache, struct lazy_order *list);
+
+/* Its turn in a list that was taken has come. */
+void product_cache_unlist(struct product_cache *cache, struct cached_product *cached);
+
+/* Its tables have caught up. */
+void product_cache_written(struct product_cache *cache, struct cached_product *cached);
+
+/* Lets go of products that are not ahead until the rest fits the capacity. */
 void product_cache_trim(struct product_cache *cache);
 
-/* Forgets everything. */
+/* Forgets everything. Requires: no list that was taken is used any more. */
 void product_cache_clear(struct product_cache *cache);
 
 #endif

@@ -220,6 +220,7 @@ void record_put_meta(struct record *record, struct text key, const struct meta *
     put_number(record, meta->waiting_lines);
     put_number(record, meta->ids_first);
     put_number(record, meta->ids_next);
+    put_number(record, meta->folded_seq);
     for (enum message_type type = MESSAGE_NONE + 1; type < MESSAGE_TYPES; type++) {
         if (meta->last_of_type[type] == 0)
             continue;
@@ -241,6 +242,7 @@ bool record_get_meta(struct text key, struct text value, struct meta *out)
     out->waiting_lines = get_number(&in);
     out->ids_first = get_number(&in);
     out->ids_next = get_number(&in);
+    out->folded_seq = in.ok && version_of(value) > 1 ? get_number(&in) : out->last_seq;
     while (in.ok && in.at < in.end) {
         enum message_type type = message_type_named(get_text(&in));
         out->last_of_type[type] = get_number(&in);

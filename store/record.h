@@ -18,7 +18,7 @@
 #define RECORD_MAX_BYTES 2048u /* no record is longer */
 #define RECORD_HEAD_BYTES 5u
 #define RECORD_VERSION 1u      /* of all records but one */
-#define RECORD_META_VERSION 2u /* version 1 had no transaction */
+#define RECORD_META_VERSION 2u /* version 1 had neither txn nor folded_seq */
 
 /* A key is at most sku + NUL + ref, or orderid + NUL + sku: LMDB takes up to 511 bytes. */
 #define KEY_MAX_BYTES (REF_MAX_BYTES + 1 + SKU_MAX_BYTES)
@@ -65,6 +65,7 @@ struct meta {
     uint64_t waiting_lines;
     uint64_t ids_first; /* numbers of the remembered replies: first .. next - 1 */
     uint64_t ids_next;
+    uint64_t folded_seq; /* all tables have the events up to this one */
 };
 
 void record_put_meta(struct record *record, struct text key, const struct meta *meta);

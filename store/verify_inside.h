@@ -44,9 +44,11 @@ void verify_table_release(struct verify_table *table);
 /* ---- the model ---- */
 
 struct seen_product {
-    struct verify_item item; /* sku */
-    struct product_totals totals;
-    bool is_stored; /* seen in its table */
+    struct verify_item item;      /* sku */
+    uint64_t version;             /* as of the event at hand */
+    uint64_t stored_seq;          /* newest event that its tables have; others are written later */
+    struct product_totals totals; /* as of stored_seq */
+    bool is_stored;               /* seen in its table */
 };
 
 struct seen_batch {
@@ -56,7 +58,9 @@ struct seen_batch {
     struct date eta;
     uint32_t qty;
     uint64_t allocated;
-    uint64_t chain;          /* seq of the head of its chain of allocations */
+    uint64_t chain;            /* seq of the head of its chain of allocations */
+    uint64_t stored_allocated; /* these two as of its product's stored_seq */
+    uint64_t stored_chain;
     struct seen_line *lines; /* the newest of its lines */
     bool is_stored, is_in_use, has_ref;
 };
@@ -147,6 +151,8 @@ void verify_replies_begin(struct verify *v);
 /* Before the event is replayed. */
 void verify_replies_event(struct verify *v, const struct event *event);
 void verify_replies_end(struct verify *v);
+/* How far the tables of each product have come; before the log is replayed. */
+void verify_tables_begin(struct verify *v);
 void verify_tables(struct verify *v);
 
 /* The line of the model, NULL: there is none. */

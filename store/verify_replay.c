@@ -35,6 +35,15 @@ static void enter_batch(struct seen_line *line, struct seen_batch *batch)
     batch->allocated += line->qty;
 }
 
+/* An event changed the allocations of a batch. */
+static void note_stored(struct seen_batch *batch, const struct event *event)
+{
+    if (event->seq > batch->product->stored_seq)
+        return;
+    batch->stored_allocated = batch->allocated;
+    batch->stored_chain = batch->chain;
+}
+
 static void leave_batch(struct seen_line *line)
 {
     struct seen_batch *batch = line->batch;
@@ -201,6 +210,7 @@ static void see_allocated(struct verify *v, const struct event *event)
     line->older_seq = event->older_seq;
     enter_batch(line, batch);
     batch->chain = event->seq;
+    note_stored(batch, event);
 }
 
 static void unchain(struct verify *v, const struct event *event, const struct seen_line *line)
@@ -235,8 +245,10 @@ static void see_deallocated(struct verify *v, const struct event *event)
         free(line);
         return;
     }
+    struct seen_batch *batch = line->batch;
     unchain(v, event, line);
     leave_batch(line);
+    note_stored(batch, event);
     if (v->shrinking == NULL) {
         free(line);
         return;
@@ -265,17 +277,49 @@ static void see_out_of_stock(struct verify *v, const struct event *event)
 
 /* ---- all of them ---- */
 
+/* What a plain Allocated or Deallocated does to the figures of a product may be written some time
+ * after it. Everything else is written with its event. */
+static bool may_be_written_later(const struct event *event)
+{
+    switch (event->type) {
+    case MESSAGE_ALLOCATED:
+        return event->line_seq == 0;
+    case MESSAGE_DEALLOCATED:
+        return !text_is_none(event->as.deallocated.batchref);
+    case MESSAGE_OUT_OF_STOCK:
+        return !event->as.out_of_stock.waiting;
+    default:
+        return false;
+    }
+}
+
+static void check_written(struct verify *v, const struct event *event,
+                          const struct seen_product *product)
+{
+    if (event->seq <= product->stored_seq)
+        return;
+    if (event->seq <= v->meta.folded_seq)
+        verify_finding(v,
+                       "seq %" PRIu64 ": the tables of %s lack it, and should have all to %" PRIu64,
+                       event->seq, verify_name(event->sku).text, v->meta.folded_seq);
+    else if (!may_be_written_later(event))
+        verify_finding(v, "seq %" PRIu64 ": the tables of %s lack it", event->seq,
+                       verify_name(event->sku).text);
+}
+
 /* The product of an event; its first one creates its first batch. */
 static struct seen_product *product_of(struct verify *v, const struct event *event)
 {
     struct seen_product *product = verify_table_find(&v->products, event->sku);
-    if (product != NULL)
-        return product;
-    if (event->type != MESSAGE_BATCH_CREATED)
+    if (product == NULL) {
+        product = verify_table_add(&v->products, event->sku, sizeof *product);
+        v->no_memory = v->no_memory || product == NULL;
+        if (product != NULL)
+            product->stored_seq = UINT64_MAX; /* it is missing: as if it lacked nothing else */
+    }
+    if (product != NULL && product->version == 0 && event->type != MESSAGE_BATCH_CREATED)
         verify_finding(v, "seq %" PRIu64 ": there is no product %s", event->seq,
                        verify_name(event->sku).text);
-    product = verify_table_add(&v->products, event->sku, sizeof *product);
-    v->no_memory = v->no_memory || product == NULL;
     return product;
 }
 
@@ -297,13 +341,17 @@ void verify_replay(struct verify *v, const struct event *event)
     struct seen_product *product = product_of(v, event);
     if (product == NULL)
         return;
-    if (event->version != product->totals.version + 1)
+    if (event->version != product->version + 1)
         verify_finding(v, "seq %" PRIu64 ": version %" PRIu64 " of %s follows %" PRIu64, event->seq,
-                       event->version, verify_name(event->sku).text, product->totals.version);
+                       event->version, verify_name(event->sku).text, product->version);
     if (!may_have_line_seq(event) && (event->line_seq != 0 || event->older_seq != 0))
         verify_finding(v, "seq %" PRIu64 " has a line of before, which its type has not",
                        event->seq);
-    product->totals.version = event->version;
-    product->totals.last_seq = event->seq;
+    check_written(v, event, product);
+    product->version = event->version;
+    if (event->seq <= product->stored_seq) {
+        product->totals.version = event->version;
+        product->totals.last_seq = event->seq;
+    }
     seers[event->type](v, event);
 }

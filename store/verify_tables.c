@@ -68,8 +68,8 @@ static void see_batch(struct verify *v, struct text key, struct text value)
         return;
     struct seen_batch *batch = batch_of_key(v, key);
     if (batch == NULL || stored.age != batch->age || stored.eta.yyyymmdd != batch->eta.yyyymmdd ||
-        stored.qty != batch->qty || stored.allocated != batch->allocated ||
-        stored.newest != batch->chain)
+        stored.qty != batch->qty || stored.allocated != batch->stored_allocated ||
+        stored.newest != batch->stored_chain)
         differs(v, key);
     if (batch != NULL)
         batch->is_stored = true;
@@ -85,7 +85,7 @@ static void see_use(struct verify *v, struct text key, struct text value)
     struct seen_batch *batch = v->is_replayed ? verify_table_find(&v->batches, ref) : NULL;
     if (!v->is_replayed)
         return;
-    if (batch == NULL || batch->allocated >= batch->qty) {
+    if (batch == NULL || batch->stored_allocated >= batch->qty) {
         differs(v, key);
         return;
     }
@@ -164,8 +164,8 @@ static void sum_up(struct verify *v)
          (batch = verify_table_next(&v->batches, batch)) != NULL;) {
         struct product_totals *totals = &batch->product->totals;
         totals->batches++;
-        totals->open += batch->qty > batch->allocated;
-        totals->available += batch->qty - batch->allocated;
+        totals->open += batch->qty > batch->stored_allocated;
+        totals->available += batch->qty - batch->stored_allocated;
     }
     for (struct seen_line *line = NULL; (line = verify_table_next(&v->lines, line)) != NULL;)
         line->product->totals.waiting += line->batch == NULL;
@@ -189,7 +189,7 @@ static void find_missing(struct verify *v)
             missing(v, "batch", batch->item.key);
         if (!batch->has_ref)
             missing(v, "the SKU of batch", batch->item.key);
-        if (!batch->is_in_use && batch->qty > batch->allocated)
+        if (!batch->is_in_use && batch->qty > batch->stored_allocated)
             missing(v, "in the order of use, batch", batch->item.key);
     }
     for (struct seen_line *line = NULL; (line = verify_table_next(&v->lines, line)) != NULL;) {
@@ -219,6 +219,24 @@ static void check_table(struct verify *v, struct table_check *table)
     if (result == STORE_DAMAGED)
         verify_finding(v, "they cannot be read behind record %" PRIu64, records);
     verify_end(v, "%" PRIu64 "%s", records, v->is_replayed ? "" : ", not compared with the log");
+}
+
+void verify_tables_begin(struct verify *v)
+{
+    struct lmdb_walk walk;
+    enum store_result result = lmdb_walk_begin(&walk, v->txn, v->env.products, text_none());
+    while (result == STORE_OK && (result = lmdb_walk_next(&walk)) == STORE_OK) {
+        struct product_totals totals;
+        struct seen_product *product = NULL;
+        if (!record_get_totals(walk.key, walk.value, &totals) ||
+            verify_table_find(&v->products, walk.key) != NULL)
+            continue; /* that is found when the table is checked */
+        product = verify_table_add(&v->products, walk.key, sizeof *product);
+        if (product != NULL)
+            product->stored_seq = totals.last_seq;
+        v->no_memory = v->no_memory || product == NULL;
+    }
+    lmdb_walk_end(&walk);
 }
 
 static void check_counters(struct verify *v)

@@ -69,6 +69,7 @@ static void open_lmdb(struct under_test *store)
                                                .map_size_bytes = MAP_BYTES,
                                                .cache_bytes = store->cache_bytes,
                                                .check_bytes = UINT64_MAX,
+                                               .events_behind = 40,
                                                .ids_kept = 100000};
     store->lmdb = lmdb_store_open(&options, error);
     if (store->lmdb == NULL)

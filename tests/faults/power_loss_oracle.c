@@ -404,6 +404,7 @@ bool oracle_goes_on(const struct oracle *oracle, const char *copy, uint64_t *fin
     struct lmdb_store_options options = {.directory = copy,
                                          .map_size_bytes = MAP_BYTES,
                                          .cache_bytes = MAP_BYTES,
+                                         .events_behind = 40,
                                          .ids_kept = 10000,
                                          .check_bytes = MAP_BYTES};
     struct lmdb_store *store = lmdb_store_open(&options, error);

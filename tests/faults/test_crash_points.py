@@ -32,9 +32,10 @@ ROOM_MAX = 100_000
 FILES = {"data.mdb", "lock.mdb", "node.lock"}
 
 # The points by where they are passed. Each group starts what its points need.
-START_UP = {"directory_locked", "before_tables", "after_tables", "before_mark", "commands_bound"}
+START_UP = {"directory_locked", "before_tables", "after_tables", "before_mark", "replaying",
+            "commands_bound"}
 BEFORE_COMMIT = {"event_logged", "before_line_moves", "reply_remembered", "group_handled",
-                 "before_flush", "before_commit"}
+                 "before_flush", "folding", "folded", "before_commit"}
 AFTER_COMMIT = {"after_commit", "before_replies", "between_replies", "after_replies",
                 "between_events", "after_events"}
 IN_EACH_COMMAND = {"event_logged", "before_line_moves", "reply_remembered", "between_replies",
@@ -78,9 +79,11 @@ class CrashPoint(unittest.TestCase):
         self.addCleanup(self.store.node.close)
         self.lone = effective_requests()
 
-    def fill_store(self):
+    def fill_store(self, events_behind=None):
         """A store that has seen something, of a node that was killed."""
         self.new_store()
+        if events_behind is not None:
+            self.store.node.set_events_behind(events_behind)
         self.store.node.start()
         answered = len(self.store.journal.fresh) + COMMANDS_BEFORE
         self.besiege(MANY, lambda: len(self.store.journal.fresh) >= answered)
@@ -175,7 +178,9 @@ class Each(CrashPoint):
     def test_within_a_start(self):
         """On a new directory and, where it is passed there too, on one that has seen something."""
         def die(point, windows):
-            if windows == MANY and point != "before_mark":
+            if point == "replaying":
+                self.fill_store(events_behind=100_000)
+            elif windows == MANY and point != "before_mark":
                 self.fill_store()
             else:
                 self.new_store()

@@ -2,6 +2,7 @@
  * for none, and what is promised of files alone. */
 #include "store/lmdb_env.h"
 #include "store/lmdb_store.h"
+#include "tests/support/disk_store.h"
 #include "tests/support/fake_parts.h"
 #include "tests/support/store_contract_fixture.h"
 
@@ -20,89 +21,10 @@
 #define CACHE_BYTES ((size_t)64 * 1024 * 1024)
 #define IDS_KEPT 1000000
 
-/* ---- a store on disk ---- */
-
-struct disk_store {
-    char directory[64];
-    struct lmdb_store_options options;
-    struct lmdb_store *store; /* NULL: it is closed */
-    char error[LMDB_STORE_ERROR_BYTES];
-};
-
-/* What create() opens stores with. */
-static size_t cache_bytes = CACHE_BYTES;
-static size_t map_bytes = MAP_BYTES;
-static uint64_t check_bytes = UINT64_MAX;
-static uint64_t ids_kept = IDS_KEPT;
-
-static bool open_disk(struct disk_store *disk)
-{
-    disk->error[0] = '\0';
-    disk->store = lmdb_store_open(&disk->options, disk->error);
-    return disk->store != NULL;
-}
-
-static void *create(void)
-{
-    struct disk_store *disk = calloc(1, sizeof *disk);
-    assert_non_null(disk);
-    const char *tmp = getenv("TMPDIR");
-    snprintf(disk->directory, sizeof disk->directory, "%s/test_lmdb_store.XXXXXX",
-             tmp != NULL && strlen(tmp) < 32 ? tmp : "/tmp");
-    assert_non_null(mkdtemp(disk->directory));
-    disk->options = (struct lmdb_store_options){.directory = disk->directory,
-                                                .map_size_bytes = map_bytes,
-                                                .cache_bytes = cache_bytes,
-                                                .check_bytes = check_bytes,
-                                                .ids_kept = ids_kept};
-    if (!open_disk(disk))
-        fail_msg("%s", disk->error);
-    return disk;
-}
-
-static void reopen(void *store)
-{
-    struct disk_store *disk = store;
-    lmdb_store_close(&disk->store);
-    assert_null(disk->store);
-    if (!open_disk(disk))
-        fail_msg("%s", disk->error);
-}
-
-static struct unit_of_work *unit(void *store)
-{
-    return lmdb_store_unit(((struct disk_store *)store)->store);
-}
-
-static struct reader *reader(void *store)
-{
-    return lmdb_store_reader(((struct disk_store *)store)->store);
-}
-
-static void destroy(void *store)
-{
-    struct disk_store *disk = store;
-    lmdb_store_close(&disk->store);
-    DIR *directory = opendir(disk->directory);
-    assert_non_null(directory);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
-        unlinkat(dirfd(directory), entry->d_name, 0); /* "." and ".." stay */
-    closedir(directory);
-    assert_int_equal(rmdir(disk->directory), 0);
-    free(disk);
-}
-
-static const struct store_factory factory = {.is_durable = true,
-                                             .create = create,
-                                             .reopen = reopen,
-                                             .unit = unit,
-                                             .reader = reader,
-                                             .destroy = destroy};
-
 /* A refusal to open it, in one line. */
 static void expect_refused(struct disk_store *disk, const char *reason)
 {
-    assert_false(open_disk(disk));
+    assert_false(disk_store_open(disk));
     if (strstr(disk->error, reason) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", disk->error, reason);
     assert_null(strchr(disk->error, '\n'));
@@ -136,8 +58,8 @@ static void the_oldest_ids_are_forgotten(void **state)
 {
     (void)state;
     struct contract c;
-    ids_kept = 10;
-    contract_open(&c, &factory);
+    disk_store_options.ids_kept = 10;
+    contract_open(&c, &disk_store_factory);
     use_ids(&c, 0, 6);
     use_ids(&c, 6, 10);
     assert_string_equal(known_ids(&c, 12), "111111111100");
@@ -164,14 +86,14 @@ static void the_oldest_ids_are_forgotten(void **state)
     contract_commit(&c);
     EXPECT(&c, "recall CreateBatch b1 RED 5 id=i0", "ok seq=1");
     contract_close(&c);
-    ids_kept = IDS_KEPT;
+    disk_store_options.ids_kept = IDS_KEPT;
 }
 
 static void fewer_ids_are_kept_after_a_change_of_the_limit(void **state)
 {
     (void)state;
     struct contract c;
-    contract_open(&c, &factory);
+    contract_open(&c, &disk_store_factory);
     use_ids(&c, 0, 20);
     ((struct disk_store *)c.store)->options.ids_kept = 5;
     contract_reopen(&c);
@@ -187,12 +109,12 @@ static void fewer_ids_are_kept_after_a_change_of_the_limit(void **state)
 static void a_directory_is_made_for_its_owner_alone(void **state)
 {
     (void)state;
-    struct disk_store *disk = create();
+    struct disk_store *disk = disk_store_create();
     lmdb_store_close(&disk->store);
     struct disk_store inner = {.options = disk->options};
     snprintf(inner.directory, sizeof inner.directory, "%.50s/inner", disk->directory);
     inner.options.directory = inner.directory;
-    assert_true(open_disk(&inner));
+    assert_true(disk_store_open(&inner));
     struct stat status;
     assert_int_equal(stat(inner.directory, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0700);
@@ -212,14 +134,14 @@ static void a_directory_is_made_for_its_owner_alone(void **state)
         assert_int_equal(unlink(path), 0);
     }
     assert_int_equal(rmdir(inner.directory), 0);
-    destroy(disk);
+    disk_store_destroy(disk);
 }
 
 static void a_second_node_is_refused(void **state)
 {
     (void)state;
     struct contract c;
-    contract_open(&c, &factory);
+    contract_open(&c, &disk_store_factory);
     GROUP(&c, "CreateBatch b1 RED 5");
     struct disk_store second = *(struct disk_store *)c.store;
     second.store = NULL;
@@ -227,7 +149,7 @@ static void a_second_node_is_refused(void **state)
     GROUP(&c, "CreateBatch b2 RED 5"); /* the first one goes on */
     EXPECT(&c, "GetStock RED", "ok RED v2 available=10 b1:5/5:- b2:5/5:- exhausted=0");
     lmdb_store_close(&((struct disk_store *)c.store)->store);
-    assert_true(open_disk(&second)); /* as soon as the first has gone */
+    assert_true(disk_store_open(&second)); /* as soon as the first has gone */
     lmdb_store_close(&second.store);
     contract_close(&c);
 }
@@ -238,8 +160,8 @@ static void a_full_store_takes_nothing_and_goes_on(void **state)
 {
     (void)state;
     struct contract c;
-    map_bytes = (size_t)1024 * 1024;
-    contract_open(&c, &factory);
+    disk_store_options.map_size_bytes = (size_t)1024 * 1024;
+    contract_open(&c, &disk_store_factory);
     GROUP(&c, "CreateBatch b1 RED 5", "Allocate o1 RED 1 id=i1");
     struct notation before = {0};
     struct notation after = {0};
@@ -266,7 +188,7 @@ static void a_full_store_takes_nothing_and_goes_on(void **state)
     notation_release(&before);
     notation_release(&after);
     contract_close(&c);
-    map_bytes = MAP_BYTES;
+    disk_store_options.map_size_bytes = MAP_BYTES;
 }
 
 /* ---- damage ---- */
@@ -275,7 +197,7 @@ static void a_file_that_was_cut_is_refused(void **state)
 {
     (void)state;
     struct contract c;
-    contract_open(&c, &factory);
+    contract_open(&c, &disk_store_factory);
     for (unsigned i = 0; i < 20; i++)
         GROUP(&c, contract_text(&c, "CreateBatch b%u RED 5", i));
     struct disk_store *disk = c.store;
@@ -294,7 +216,7 @@ static void a_file_that_was_cut_is_refused(void **state)
     unsigned refused = 0;
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
         assert_int_equal(ftruncate(file, (off_t)cuts[i]), 0);
-        if (open_disk(disk)) { /* there was no more than a free page */
+        if (disk_store_open(disk)) { /* there was no more than a free page */
             lmdb_store_close(&disk->store);
         } else {
             assert_non_null(strstr(disk->error, "damaged"));
@@ -306,9 +228,9 @@ static void a_file_that_was_cut_is_refused(void **state)
     assert_true(refused >= sizeof cuts / sizeof *cuts - 2);
     close(file);
     free(whole);
-    assert_true(open_disk(disk));
-    c.unit = unit(disk);
-    c.reader = reader(disk);
+    assert_true(disk_store_open(disk));
+    c.unit = lmdb_store_unit(disk->store);
+    c.reader = lmdb_store_reader(disk->store);
     EXPECT(&c, "figures", "seq=20 products=1 waiting=0");
     contract_close(&c);
 }
@@ -473,10 +395,10 @@ static void try_value(struct damaged_store *damaged, const struct damage *record
     damaged->disk->options.check_bytes = UINT64_MAX;
     expect_refused(damaged->disk, "damaged");
     damaged->disk->options.check_bytes = 0;
-    if (open_disk(damaged->disk)) {
+    if (disk_store_open(damaged->disk)) {
         unsigned noticed = 0;
-        c->unit = unit(damaged->disk);
-        c->reader = reader(damaged->disk);
+        c->unit = lmdb_store_unit(damaged->disk->store);
+        c->reader = lmdb_store_reader(damaged->disk->store);
         for (size_t i = 0; i < QUESTIONS; i++) {
             const char *answer = contract_ask(c, questions[i]);
             if (strstr(answer, "damaged") != NULL)
@@ -529,8 +451,8 @@ static void damaged_records_are_noticed(void **state)
     };
     struct damaged_store damaged = {.refused = 0};
     struct contract *c = &damaged.contract;
-    ids_kept = 100; /* so that it is opened fast */
-    contract_open(c, &factory);
+    disk_store_options.ids_kept = 100; /* so that it is opened fast */
+    contract_open(c, &disk_store_factory);
     damaged.disk = c->store;
     contract_group(c, contents);
     fill_log(c);
@@ -552,15 +474,15 @@ static void damaged_records_are_noticed(void **state)
     }
     print_message("%u refused, %u noticed\n", damaged.refused, damaged.noticed);
     assert_true(damaged.refused > 0 && damaged.noticed > 0);
-    assert_true(open_disk(damaged.disk)); /* all is as it was */
-    c->unit = unit(damaged.disk);
-    c->reader = reader(damaged.disk);
+    assert_true(disk_store_open(damaged.disk)); /* all is as it was */
+    c->unit = lmdb_store_unit(damaged.disk->store);
+    c->reader = lmdb_store_reader(damaged.disk->store);
     for (size_t i = 0; i < QUESTIONS; i++) {
         EXPECT(c, questions[i], damaged.answers[i]);
         free(damaged.answers[i]);
     }
     contract_close(c);
-    ids_kept = IDS_KEPT;
+    disk_store_options.ids_kept = IDS_KEPT;
 }
 
 int main(void)
@@ -574,9 +496,9 @@ int main(void)
         cmocka_unit_test(a_file_that_was_cut_is_refused),
         cmocka_unit_test(damaged_records_are_noticed),
     };
-    int failed = store_contract_run("lmdb_store", &factory);
-    cache_bytes = 1; /* nothing stays in memory from one unit to the next */
-    failed += store_contract_run("lmdb_store_without_a_cache", &factory);
-    cache_bytes = CACHE_BYTES;
+    int failed = store_contract_run("lmdb_store", &disk_store_factory);
+    disk_store_options.cache_bytes = 1; /* nothing stays in memory from one unit to the next */
+    failed += store_contract_run("lmdb_store_without_a_cache", &disk_store_factory);
+    disk_store_options.cache_bytes = CACHE_BYTES;
     return failed + cmocka_run_group_tests_name("lmdb_files", tests, NULL, NULL);
 }

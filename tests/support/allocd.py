@@ -85,6 +85,9 @@ class Node:
     def __init__(self, *arguments, data=None, commands=ANY_PORT, events=ANY_PORT):
         self.arguments = list(map(str, arguments))
         self.home = Path(tempfile.mkdtemp(prefix="allocd-e2e-"))
+        if "--config" not in self.arguments:
+            self.arguments += ["--config", str(self.home / "node.conf")]
+            self.set_events_behind(50)  # few, so that tables are written in every test
         self.data = Path(data or self.home / "data")
         self.wanted = (commands, events)
         self.commands = self.events = self.process = self.log = None
@@ -95,6 +98,10 @@ class Node:
 
     def __exit__(self, *_):
         self.close()
+
+    def set_events_behind(self, count):
+        """From the next start on, where the node has no configuration of the test's own."""
+        (self.home / "node.conf").write_text(f"store\n    events_behind = {count}\n")
 
     def start(self, same_ports=False, faults=None):
         """Starts it, again on the same directory if it ran before, and waits until it serves."""

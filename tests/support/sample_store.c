@@ -45,6 +45,7 @@ bool sample_open(struct sample *sample, const char *directory, uint64_t check_by
                                                .map_size_bytes = SAMPLE_MAP_BYTES,
                                                .cache_bytes = (size_t)1 << 20,
                                                .check_bytes = check_bytes,
+                                               .events_behind = 25,
                                                .ids_kept = IDS_KEPT};
     *sample = (struct sample){.codec = codec_new()};
     assert(sample->codec != NULL);

@@ -1,0 +1,201 @@
+/* Tables that are written behind the log: that they are, that nobody notices, and that a start
+ * finds what they lack. */
+#include "store/lmdb_env.h"
+#include "tests/support/disk_store.h"
+#include "tests/support/store_contract_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* ---- what is on disk; the store is closed meanwhile, as LMDB wants it ---- */
+
+struct behind {
+    struct meta meta;
+    struct product_totals red;
+};
+
+static MDB_txn *begin(MDB_env **env, const struct disk_store *disk, unsigned flags)
+{
+    MDB_txn *txn;
+    assert_int_equal(mdb_env_create(env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(*env, LMDB_ENV_TABLES_MAX), 0);
+    assert_int_equal(mdb_env_set_mapsize(*env, disk->options.map_size_bytes), 0);
+    assert_int_equal(mdb_env_open(*env, disk->directory, flags | MDB_NOLOCK, 0600), 0);
+    assert_int_equal(mdb_txn_begin(*env, NULL, flags & MDB_RDONLY, &txn), 0);
+    return txn;
+}
+
+static struct text get(MDB_txn *txn, const char *table, const char *key)
+{
+    MDB_dbi dbi;
+    struct text value = text_none();
+    assert_int_equal(mdb_dbi_open(txn, table, 0, &dbi), 0);
+    assert_int_equal(lmdb_get(txn, dbi, text_of(key), &value), STORE_OK);
+    return value;
+}
+
+static struct behind look(struct contract *c)
+{
+    struct disk_store *disk = c->store;
+    struct behind found;
+    MDB_env *env;
+    lmdb_store_close(&disk->store);
+    MDB_txn *txn = begin(&env, disk, MDB_RDONLY);
+    assert_true(
+        record_get_meta(text_of(LMDB_META_KEY), get(txn, "meta", LMDB_META_KEY), &found.meta));
+    assert_true(record_get_totals(text_of("RED"), get(txn, "products", "RED"), &found.red));
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+    contract_reopen(c);
+    return found;
+}
+
+/* `from` to `to` - 1, each in a unit of its own. */
+static void allocate(struct contract *c, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++)
+        GROUP(c, contract_text(c, "Allocate o%u RED 1", i));
+}
+
+static int set_up(void **state)
+{
+    static struct contract c;
+    disk_store_options.events_behind = 20;
+    contract_open(&c, &disk_store_factory);
+    GROUP(&c, "CreateBatch b1 RED 100", "CreateBatch b2 RED 50 2030-01-01");
+    *state = &c;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    contract_close(*state);
+    disk_store_options.events_behind = 7;
+    return 0;
+}
+
+/* ---- the tests ---- */
+
+static void tables_stay_behind_and_catch_up(void **state)
+{
+    struct contract *c = *state;
+    allocate(c, 0, 10);
+    struct behind found = look(c);
+    assert_int_equal(found.meta.last_seq, 12);
+    assert_int_equal(found.meta.folded_seq, 0);
+    assert_int_equal(found.red.last_seq, 2); /* of the second CreateBatch */
+    EXPECT(c, "GetStock RED",
+           "ok RED v12 available=140 b1:90/100:- b2:50/50:2030-01-01 exhausted=0");
+    allocate(c, 10, 40);
+    found = look(c);
+    assert_int_equal(found.meta.last_seq, 42);
+    assert_true(found.meta.folded_seq >= 20 && found.meta.folded_seq <= 42);
+    assert_true(found.red.last_seq >= found.meta.folded_seq && found.red.last_seq < 42);
+}
+
+static void what_has_to_be_written_at_once_brings_the_rest(void **state)
+{
+    struct contract *c = *state;
+    allocate(c, 0, 5);
+    GROUP(c, "ChangeBatchQuantity b2 60");
+    assert_int_equal(look(c).red.last_seq, 8);
+    allocate(c, 5, 7);
+    assert_int_equal(look(c).red.last_seq, 8);
+}
+
+/* The order of use on disk still has a batch that is exhausted, and lacks one that is not. */
+static void a_batch_is_exhausted_and_freed_behind_the_tables(void **state)
+{
+    struct contract *c = *state;
+    GROUP(c, "Allocate all RED 100");
+    assert_int_equal(look(c).red.open, 2);
+    EXPECT(c, "GetStock RED", "ok RED v3 available=50 b2:50/50:2030-01-01 exhausted=1");
+    GROUP(c, "Allocate next RED 10");
+    EXPECT(c, "GetAllocations next", "ok RED:10:b2");
+    GROUP(c, "ChangeBatchEta b2 2031-01-01");
+    GROUP(c, "Deallocate all RED");
+    assert_int_equal(look(c).red.open, 1);
+    EXPECT(c, "GetStock RED",
+           "ok RED v6 available=140 b1:100/100:- b2:40/50:2031-01-01 exhausted=0");
+}
+
+static void replaying_again_changes_nothing(void **state)
+{
+    struct contract *c = *state;
+    struct notation before = {0};
+    struct notation after = {0};
+    allocate(c, 0, 30); /* in the middle of a round */
+    contract_dump(c, &before);
+    for (unsigned i = 0; i < 3; i++) {
+        contract_reopen(c);
+        notation_clear(&after);
+        contract_dump(c, &after);
+        assert_string_equal(notation_text(&after), notation_text(&before));
+    }
+    notation_release(&before);
+    notation_release(&after);
+}
+
+static void a_round_that_has_begun_is_not_taken_for_ended(void **state)
+{
+    struct contract *c = *state;
+    struct disk_store *disk = c->store;
+    struct notation before = {0};
+    struct notation after = {0};
+    disk->options.events_behind = 60; /* more than are written with one unit */
+    for (unsigned i = 0; i < 40; i++)
+        GROUP(c, contract_text(c, "CreateBatch p%u P%u 10", i, i));
+    for (unsigned i = 0; i < 40; i++) {
+        GROUP(c, contract_text(c, "Allocate o%u P%u 1", i, i));
+        notation_clear(&before);
+        contract_dump(c, &before);
+        contract_reopen(c);
+        notation_clear(&after);
+        contract_dump(c, &after);
+        assert_string_equal(notation_text(&after), notation_text(&before));
+    }
+    notation_release(&before);
+    notation_release(&after);
+}
+
+/* A product's record that says it has an event more than it has. */
+static void tables_that_contradict_the_log_are_refused(void **state)
+{
+    struct contract *c = *state;
+    struct disk_store *disk = c->store;
+    struct product_totals totals;
+    struct record record;
+    MDB_env *env;
+    MDB_dbi products;
+    allocate(c, 0, 5);
+    lmdb_store_close(&disk->store);
+    disk->options.check_bytes = 0; /* the transaction below has no stamp of ours */
+    MDB_txn *txn = begin(&env, disk, 0);
+    assert_true(record_get_totals(text_of("RED"), get(txn, "products", "RED"), &totals));
+    totals.version++;
+    record_put_totals(&record, text_of("RED"), &totals);
+    assert_int_equal(mdb_dbi_open(txn, "products", 0, &products), 0);
+    assert_int_equal(lmdb_put(txn, products, text_of("RED"), &record), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+    assert_false(disk_store_open(disk));
+    assert_non_null(strstr(disk->error, "damaged"));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(tables_stay_behind_and_catch_up),
+        TEST(what_has_to_be_written_at_once_brings_the_rest),
+        TEST(a_batch_is_exhausted_and_freed_behind_the_tables),
+        TEST(replaying_again_changes_nothing),
+        TEST(a_round_that_has_begun_is_not_taken_for_ended),
+        TEST(tables_that_contradict_the_log_are_refused),
+    };
+    return cmocka_run_group_tests_name("lmdb_fold", tests, NULL, NULL);
+}
