@@ -316,6 +316,7 @@ void bus_end_group(struct bus *bus)
 {
     bus->count = 0;
     bus->failure = STORE_OK;
+    bus->handling.pages_us = 0;
     arena_reset(bus->handling.arena);
     give_back_excess(&bus->handling);
 }

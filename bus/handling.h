@@ -23,6 +23,8 @@ struct handling {
     struct published *published; /* events of the group, to be sent after the commit */
     size_t published_count;
     size_t published_capacity;
+    uint64_t pages_us; /* that the pages of the group took */
+    uint64_t page_began_us;
 };
 
 /* Handlers of commands and queries, one for each row: `handle_create_batch` and so on. They fill

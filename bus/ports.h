@@ -181,7 +181,8 @@ static inline void unit_rollback(struct unit_of_work *unit)
  * Queries (CQRS, chapter 12): views and tables, never the model. It sees what a unit that is open
  * has done so far, so that a client reads its own writes. Rows and texts are taken from `arena`,
  * or are the query's own.
- * A page holds at most `limit` rows and is cut by bytes and by records looked at as well.
+ * A page holds at most `limit` rows and is cut by bytes, by records looked at and by time as well.
+ * It looks at one record at least, so that whoever goes on from `next` comes to the end.
  * STORE_NOT_FOUND leaves *out untouched. */
 
 struct reader;
@@ -209,13 +210,28 @@ struct reader_ops {
     enum store_result (*figures)(struct reader *reader, struct store_figures *out);
 };
 
+struct clock {
+    uint64_t (*now_ms)(struct clock *clock);       /* since 1970, UTC; it may jump */
+    uint64_t (*monotonic_us)(struct clock *clock); /* since some moment, for time spans */
+};
+
 struct reader {
     const struct reader_ops *ops;
+    struct clock *clock;   /* NULL: pages are not cut by time; set while a page is asked for */
+    uint64_t page_ends_us; /* when a page has to be enough, by the monotonic clock */
 };
 
 #define PAGE_BYTES_MAX ((size_t)256 * 1024) /* of rows in a page, roughly */
 #define PAGE_SCAN_MAX 10000u                /* records looked at for a page */
+#define PAGE_CLOCK_EVERY 16u                /* records between two looks at the clock */
 #define STOCK_BATCHES_MAX 1000u             /* batches that GetStock tells */
+
+/* Whether a page that has looked at so many records has to be enough. For adapters. */
+static inline bool reader_is_late(const struct reader *reader, size_t looked_at)
+{
+    return reader->clock != NULL && looked_at > 0 && looked_at % PAGE_CLOCK_EVERY == 0 &&
+           reader->clock->monotonic_us(reader->clock) >= reader->page_ends_us;
+}
 
 /* ---- the smaller ports --------------------------------------------------------------------*/
 
@@ -229,10 +245,6 @@ struct publisher {
 /* Tells purchasing that a line found no stock. False: it failed; that is counted and logged. */
 struct notifier {
     bool (*out_of_stock)(struct notifier *notifier, const struct event *event);
-};
-
-struct clock {
-    uint64_t (*now_ms)(struct clock *clock); /* since 1970, UTC */
 };
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };

@@ -11,9 +11,31 @@ static enum store_result answered(struct handling *h, enum store_result result,
 #define READ(h, function, query, member)                                                           \
     (h)->parts.reader->ops->function((h)->parts.reader, query, (h)->arena, &(h)->reply->as.member)
 
+/* However many pages a group of requests asks for, its commands do not wait for them long: each
+ * page may take half of the time that the ones before it have left over. */
+static void begin_page(struct handling *h)
+{
+    struct reader *reader = h->parts.reader;
+    uint64_t left_us = h->pages_us < GROUP_PAGES_US ? GROUP_PAGES_US - h->pages_us : 0;
+    reader->clock = h->parts.clock;
+    h->page_began_us = reader->clock->monotonic_us(reader->clock);
+    reader->page_ends_us = h->page_began_us + left_us / 2;
+}
+
+static enum store_result end_page(struct handling *h, enum store_result result)
+{
+    struct clock *clock = h->parts.clock;
+    h->parts.reader->clock = NULL;
+    h->pages_us += clock->monotonic_us(clock) - h->page_began_us;
+    return result;
+}
+
+#define READ_PAGE(h, function, query, member)                                                      \
+    (begin_page(h), end_page(h, READ(h, function, query, member)))
+
 enum store_result handle_get_allocations(struct handling *h, const struct get_allocations *query)
 {
-    return answered(h, READ(h, lines, query, lines), OUTCOME_UNKNOWN_ORDER);
+    return answered(h, READ_PAGE(h, lines, query, lines), OUTCOME_UNKNOWN_ORDER);
 }
 
 enum store_result handle_get_stock(struct handling *h, const struct get_stock *query)
@@ -23,7 +45,7 @@ enum store_result handle_get_stock(struct handling *h, const struct get_stock *q
 
 enum store_result handle_list_batches(struct handling *h, const struct list_batches *query)
 {
-    return answered(h, READ(h, batches, query, batches), OUTCOME_INVALID_SKU);
+    return answered(h, READ_PAGE(h, batches, query, batches), OUTCOME_INVALID_SKU);
 }
 
 enum store_result handle_get_batch(struct handling *h, const struct get_batch *query)
@@ -33,12 +55,12 @@ enum store_result handle_get_batch(struct handling *h, const struct get_batch *q
 
 enum store_result handle_list_products(struct handling *h, const struct list_products *query)
 {
-    return READ(h, products, query, products);
+    return READ_PAGE(h, products, query, products);
 }
 
 enum store_result handle_get_events(struct handling *h, const struct get_events *query)
 {
-    return READ(h, events, query, events);
+    return READ_PAGE(h, events, query, events);
 }
 
 enum store_result handle_get_stats(struct handling *h, const struct get_stats *query)

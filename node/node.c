@@ -88,7 +88,7 @@ static bool open_sockets(struct node *node, const struct config *config, char *e
 static bool make_bus(struct node *node, char *error)
 {
     log_notifier_init(&node->notifier, node->logger);
-    node->clock.now_ms = system_clock_now_ms;
+    node->clock = (struct clock){system_clock_now_ms, system_clock_monotonic_us};
     struct bus_parts parts = {.unit = lmdb_store_unit(node->store),
                               .reader = lmdb_store_reader(node->store),
                               .publisher = event_socket_publisher(node->events),

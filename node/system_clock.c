@@ -15,6 +15,12 @@ uint64_t system_clock_now_ms(struct clock *clock)
     return read_clock_ns(CLOCK_REALTIME) / 1000000u;
 }
 
+uint64_t system_clock_monotonic_us(struct clock *clock)
+{
+    (void)clock;
+    return read_clock_ns(CLOCK_MONOTONIC) / 1000u;
+}
+
 uint64_t monotonic_ms(void)
 {
     return read_clock_ns(CLOCK_MONOTONIC) / 1000000u;

@@ -7,6 +7,9 @@
 /* Milliseconds since 1970, UTC; it may jump. */
 uint64_t system_clock_now_ms(struct clock *clock);
 
+/* Microseconds since some moment; it never goes back. */
+uint64_t system_clock_monotonic_us(struct clock *clock);
+
 /* Milliseconds since some moment; it never goes back: for time spans. */
 uint64_t monotonic_ms(void);
 

@@ -30,20 +30,23 @@ static void end_read(struct lmdb_store *store)
 
 /* How far a page may still go. */
 struct page {
+    const struct reader *reader;
     size_t rows_left;
-    size_t scans_left;
+    size_t looked_at;
     size_t bytes_left;
     size_t capacity; /* of its array of rows */
 };
 
-static struct page page_of(uint32_t limit)
+static struct page page_of(const struct lmdb_store *store, uint32_t limit)
 {
-    return (struct page){limit, PAGE_SCAN_MAX, PAGE_BYTES_MAX, 0};
+    return (struct page){
+        .reader = &store->reader, .rows_left = limit, .bytes_left = PAGE_BYTES_MAX};
 }
 
 static bool page_has_room(const struct page *page)
 {
-    return page->rows_left > 0 && page->scans_left > 0 && page->bytes_left > 0;
+    return page->rows_left > 0 && page->looked_at < PAGE_SCAN_MAX && page->bytes_left > 0 &&
+           !reader_is_late(page->reader, page->looked_at);
 }
 
 static void page_took(struct page *page, size_t bytes)
@@ -108,7 +111,7 @@ static enum store_result read_listing(struct listing *listing, MDB_dbi table,
 {
     struct list list;
     struct text name;
-    struct page page = page_of(limit);
+    struct page page = page_of(listing->store, limit);
     enum store_result result = list_begin(&list, listing->txn, table, prefix, after);
     for (; result == STORE_OK && list_name(&list, &name); result = lmdb_walk_next(&list.walk)) {
         if (listing->count > 0 && !page_has_room(&page)) {
@@ -128,6 +131,7 @@ static enum store_result read_listing(struct listing *listing, MDB_dbi table,
         if (result != STORE_OK)
             break;
         listing->count++;
+        page.looked_at++;
         page_took(&page, bytes);
     }
     lmdb_walk_end(&list.walk);
@@ -438,7 +442,7 @@ static enum store_result read_events(struct lmdb_store *store, MDB_txn *txn,
                                      const struct get_events *query, struct arena *arena,
                                      struct event_page *out)
 {
-    struct page page = page_of(query->limit);
+    struct page page = page_of(store, query->limit);
     uint64_t seq = query->after;
     struct lmdb_walk walk;
     uint64_t from = seq + 1;
@@ -451,7 +455,7 @@ static enum store_result read_events(struct lmdb_store *store, MDB_txn *txn,
         if (result != STORE_OK)
             break;
         seq++;
-        page.scans_left--;
+        page.looked_at++;
         out->rows = arena_grow(arena, out->rows, out->count, &page.capacity, sizeof *out->rows);
         if (out->rows == NULL) {
             result = STORE_FAILED;

@@ -7,6 +7,7 @@
 typedef bool fill_row(struct arena *arena, const struct memory_entry *entry, void *row);
 
 struct page {
+    const struct reader *reader;
     void *rows;
     size_t count;
     struct text next;
@@ -23,7 +24,8 @@ static size_t count_entries(const struct memory_table *table, size_t at, struct 
     return count;
 }
 
-/* The entries with that `first` and a `second` beyond `after`, as rows. */
+/* The entries with that `first` and a `second` beyond `after`, as rows. Requires: *out has its
+ * reader. */
 static enum store_result read_page(const struct memory_table *table, struct text first,
                                    struct text after, size_t limit, struct arena *arena,
                                    fill_row *fill, size_t row_size, struct page *out)
@@ -31,12 +33,14 @@ static enum store_result read_page(const struct memory_table *table, struct text
     size_t at = memory_table_after(table, first, after);
     size_t there = count_entries(table, at, first, limit + 1);
     size_t room = there < limit ? there : limit;
-    struct page page = {.rows = arena_alloc(arena, room * row_size), .next = text_none()};
+    struct page page = {
+        .reader = out->reader, .rows = arena_alloc(arena, room * row_size), .next = text_none()};
     if (page.rows == NULL)
         return STORE_FAILED;
     size_t start = arena_used(arena);
     for (; page.count < room; page.count++) {
-        if (arena_used(arena) - start + page.count * row_size >= PAGE_BYTES_MAX)
+        if (arena_used(arena) - start + page.count * row_size >= PAGE_BYTES_MAX ||
+            reader_is_late(page.reader, page.count))
             break;
         void *row = (char *)page.rows + page.count * row_size;
         if (!fill(arena, &table->entries[at + page.count], row))
@@ -91,7 +95,7 @@ static enum store_result read_lines(struct reader *reader, const struct get_allo
     size_t at = memory_table_after(lines, query->orderid, text_none());
     if (count_entries(lines, at, query->orderid, 1) == 0)
         return STORE_NOT_FOUND;
-    struct page page;
+    struct page page = {.reader = reader};
     enum store_result result = read_page(lines, query->orderid, query->after, query->limit, arena,
                                          fill_line, sizeof *out->rows, &page);
     if (result == STORE_OK)
@@ -105,7 +109,7 @@ static enum store_result read_batches(struct reader *reader, const struct list_b
     const struct memory_state *state = &memory_store_of_reader(reader)->state;
     if (memory_state_product(state, query->sku) == NULL)
         return STORE_NOT_FOUND;
-    struct page page;
+    struct page page = {.reader = reader};
     enum store_result result =
         read_page(&state->product_batches, query->sku, query->after, query->limit, arena,
                   fill_product_batch, sizeof *out->rows, &page);
@@ -118,7 +122,7 @@ static enum store_result read_products(struct reader *reader, const struct list_
                                        struct arena *arena, struct product_page *out)
 {
     const struct memory_table *products = &memory_store_of_reader(reader)->state.products;
-    struct page page;
+    struct page page = {.reader = reader};
     enum store_result result = read_page(products, text_empty(), query->after, query->limit, arena,
                                          fill_product, sizeof *out->rows, &page);
     if (result == STORE_OK)
@@ -196,7 +200,8 @@ static enum store_result fill_events(const struct memory_store *store,
     uint64_t seq = query->after;
     size_t start = arena_used(arena);
     for (uint64_t looked_at = 0; seq < page->head && looked_at < PAGE_SCAN_MAX; looked_at++) {
-        if (page->count == query->limit || arena_used(arena) - start >= PAGE_BYTES_MAX)
+        if (page->count == query->limit || arena_used(arena) - start >= PAGE_BYTES_MAX ||
+            reader_is_late(&store->reader, looked_at))
             break;
         const struct memory_record *record = memory_record_at(store, ++seq);
         if (!is_wanted(query, &record->event))

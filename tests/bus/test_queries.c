@@ -265,6 +265,55 @@ static void pages_of_events_are_cut_and_go_on(void **state)
     assert_true(pages > 1);
 }
 
+/* ---- time ---- */
+
+/* The first of those that are asked for in one group, from a log of which nothing is wanted. */
+static uint64_t next_of(struct conversation *c, size_t index)
+{
+    const struct reply *reply = bus_reply(c->fakes->bus, index);
+    assert_int_equal(reply->outcome, OUTCOME_DONE);
+    assert_int_equal(reply->as.events.count, 0);
+    return reply->as.events.next;
+}
+
+static void pages_of_a_group_share_its_time(void **state)
+{
+    struct conversation *c = *state;
+    const struct request query = build_request("GetEvents limit=1 types=BatchEtaChanged");
+    create_many(c);
+    c->fakes->clock.us_per_look = GROUP_PAGES_US / 40;
+    for (unsigned group = 0; group < 2; group++) { /* the second one has its own */
+        for (unsigned i = 0; i < 8; i++)
+            bus_handle(c->fakes->bus, &query);
+        assert_int_equal(conversation_commit(c), STORE_OK);
+        assert_int_equal(next_of(c, 0), 20 * PAGE_CLOCK_EVERY);
+        assert_true(next_of(c, 1) < 11 * PAGE_CLOCK_EVERY);
+        assert_true(next_of(c, 1) > 5 * PAGE_CLOCK_EVERY);
+        for (unsigned i = 1; i < 8; i++)
+            assert_true(next_of(c, i) <= next_of(c, i - 1));
+        assert_int_equal(next_of(c, 7), PAGE_CLOCK_EVERY); /* each gets on */
+        conversation_end_group(c);
+    }
+}
+
+static void pages_cut_by_time_go_on_to_the_end(void **state)
+{
+    struct conversation *c = *state;
+    struct request query = build_request("GetEvents limit=10000 types=BatchCreated");
+    uint64_t seen = 0;
+    create_many(c);
+    c->fakes->clock.us_per_look = 2 * GROUP_PAGES_US;
+    do {
+        const struct event_page *page = &answer(c, &query)->as.events;
+        assert_true(page->count <= PAGE_CLOCK_EVERY);
+        for (size_t i = 0; i < page->count; i++)
+            assert_int_equal(page->rows[i].seq, ++seen);
+        query.as.get_events.after = page->next;
+        conversation_end_group(c);
+    } while (query.as.get_events.after != 0);
+    assert_int_equal(seen, MANY);
+}
+
 #define CASE(name, start) cmocka_unit_test_setup_teardown(name, start, conversation_tear_down)
 
 int main(void)
@@ -282,6 +331,8 @@ int main(void)
         CASE(get_stock_tells_the_first_thousand_batches, conversation_set_up),
         CASE(pages_of_batches_are_cut_and_go_on, conversation_set_up),
         CASE(pages_of_events_are_cut_and_go_on, conversation_set_up),
+        CASE(pages_of_a_group_share_its_time, conversation_set_up),
+        CASE(pages_cut_by_time_go_on_to_the_end, conversation_set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

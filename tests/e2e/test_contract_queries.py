@@ -138,6 +138,24 @@ class ManyBatches(NodeCase):
         self.assertEqual(skus, sorted(set(skus)))
         self.assertLessEqual({f"D{n}" for n in range(1100)}, set(skus))
 
+    def test_pages_asked_for_at_once_lead_to_the_end_each(self):
+        self.client.pipeline({"type": "CreateBatch", "ref": f"e{n:05}", "sku": f"E{n}", "qty": 1}
+                             for n in range(3000))
+        for kind, key, fields in [("ListProducts", "products", {}),
+                                  ("GetEvents", "events", {"types": ["BatchCreated"]}),
+                                  ("GetEvents", "events", {"types": ["BatchEtaChanged"]})]:
+            with self.subTest(kind=kind, fields=fields):
+                rows, _ = self.client.pages(kind, key, limit=LIMIT_MAX, **fields)
+                query = {"type": kind, "limit": LIMIT_MAX, **fields}
+                for page in self.client.pipeline([query] * 40):
+                    seen = page[key]
+                    self.assertEqual(seen, rows[:len(seen)])
+                    if page["next"] is not None:
+                        more, _ = self.client.pages(kind, key, after=page["next"],
+                                                    limit=LIMIT_MAX, **fields)
+                        seen = seen + more
+                    self.assertEqual(len(seen), len(rows))
+
 
 class Events(NodeCase):
     """GetEvents: its filters and pages."""

@@ -333,7 +333,7 @@ class Limits(SocketCase):
         sku, count = unique("UNREAD"), 400
         self.client.pipeline({"type": "CreateBatch", "ref": f"{sku}-{number:04}{'x' * 200}",
                               "sku": sku, "qty": 1} for number in range(700))
-        query = {"type": "ListBatches", "sku": sku, "limit": 10_000}
+        query = {"type": "GetStock", "sku": sku}
         self.client.send(query)
         size = len(self.client.recv_body())
         self.assertGreater(size * count, 3 * UNREAD_MAX)
@@ -355,7 +355,7 @@ class Limits(SocketCase):
         sku = unique("READ")
         self.client.pipeline({"type": "CreateBatch", "ref": f"{sku}-{number:04}{'x' * 200}",
                               "sku": sku, "qty": 1} for number in range(300))
-        page = {"type": "ListBatches", "sku": sku, "limit": 10_000}
+        page = {"type": "GetStock", "sku": sku}
         received = sum(len(reply["batches"]) for reply in self.client.pipeline([page] * 100))
         self.assertEqual(received, 100 * 300)
 
@@ -369,7 +369,7 @@ class Limits(SocketCase):
         slow = self.new_socket(zmq.DEALER, SNDHWM=0, RCVHWM=1, RCVBUF=65536)
         expected = []
         for number in range(count):
-            slow.send_multipart([b"", pack({"type": "ListBatches", "sku": sku, "limit": 10_000,
+            slow.send_multipart([b"", pack({"type": "GetStock", "sku": sku,
                                             "id": f"page {number}"})])
             slow.send_multipart([b"", pack({"type": "Ping", "id": f"ping {number}"})])
             slow.send_multipart([b"x" * 3000, b"", pack({"type": "Ping", "id": f"far {number}"})])

@@ -72,9 +72,15 @@ static uint64_t now_ms(struct clock *port)
     return ((struct fake_clock *)port)->now_ms;
 }
 
+static uint64_t monotonic_us(struct clock *port)
+{
+    struct fake_clock *fake = (struct fake_clock *)port;
+    return fake->monotonic_us += fake->us_per_look;
+}
+
 void fake_clock_init(struct fake_clock *clock)
 {
-    *clock = (struct fake_clock){.clock = {now_ms}, .now_ms = FAKE_CLOCK_START_MS};
+    *clock = (struct fake_clock){.clock = {now_ms, monotonic_us}, .now_ms = FAKE_CLOCK_START_MS};
 }
 
 static void keep_line(struct logger *port, enum log_level level, const char *message)

@@ -31,7 +31,9 @@ struct fake_notifier {
 
 struct fake_clock {
     struct clock clock;
-    uint64_t now_ms; /* set by the test */
+    uint64_t now_ms; /* set by the test, as the next two */
+    uint64_t monotonic_us;
+    uint64_t us_per_look; /* that pass whenever it is asked for them */
 };
 
 struct fake_logger {

@@ -155,6 +155,8 @@ static const struct unit_of_work_ops unit_ops = {
         enum store_result result;                                                                  \
         if (fails(faulty, FAULTY_READ, &result))                                                   \
             return result;                                                                         \
+        faulty->inner_reader->clock = reader->clock;                                               \
+        faulty->inner_reader->page_ends_us = reader->page_ends_us;                                 \
         return faulty->inner_reader->ops->name(faulty->inner_reader, query, arena, out);           \
     }
 
@@ -188,7 +190,7 @@ void faulty_store_init(struct faulty_store *faulty, struct unit_of_work *unit,
                        struct reader *reader)
 {
     *faulty = (struct faulty_store){.unit = {&unit_ops, unit->is_open},
-                                    .reader = {&reader_ops},
+                                    .reader = {.ops = &reader_ops},
                                     .inner_unit = unit,
                                     .inner_reader = reader};
 }

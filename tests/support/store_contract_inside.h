@@ -48,6 +48,7 @@
     TEST(events_are_filtered)                                                                      \
     TEST(a_scan_of_events_is_bounded)                                                              \
     TEST(pages_are_cut_by_bytes)                                                                   \
+    TEST(pages_are_cut_by_time)                                                                    \
     TEST(not_found_leaves_the_answer_untouched)
 
 #define ID_TESTS(TEST)                                                                             \

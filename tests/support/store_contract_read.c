@@ -352,6 +352,48 @@ void pages_are_cut_by_bytes(void **state)
     assert_int_equal(events, 3 * all);
 }
 
+static uint64_t always_late(struct clock *clock)
+{
+    (void)clock;
+    return UINT64_MAX;
+}
+
+void pages_are_cut_by_time(void **state)
+{
+    struct contract *c = *state;
+    const size_t all = 2 * PAGE_CLOCK_EVERY + 2;
+    contract_begin(c, 1);
+    contract_run(c, "CreateBatch b RED 9");
+    for (unsigned i = 1; i < all; i++) {
+        contract_run(c, contract_text(c, "CreateBatch x%u RED 9", i));
+        contract_run(c, contract_text(c, "CreateBatch y%u s%u 9", i, i));
+        contract_run(c, contract_text(c, "Allocate o1 s%u 1", i));
+    }
+    contract_run(c, "Allocate o1 RED 1");
+    contract_commit(c);
+    struct clock clock = {NULL, always_late};
+    c->reader->clock = &clock;
+    static const char *const lists[] = {"GetAllocations o1", "ListBatches RED", "ListProducts"};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        size_t rows;
+        assert_int_equal(count_pages(c, lists[i], &rows), 3);
+        assert_int_equal(rows, all);
+    }
+    struct get_events query = {.types = type_bit(MESSAGE_BATCH_ETA_CHANGED), .limit = LIMIT_MAX};
+    unsigned pages = 0;
+    do { /* none is wanted, and each page gets on all the same */
+        struct event_page page;
+        assert_int_equal(c->reader->ops->events(c->reader, &query, c->arena, &page), STORE_OK);
+        assert_int_equal(page.count, 0);
+        pages++;
+        assert_int_equal(page.next,
+                         pages * PAGE_CLOCK_EVERY < page.head ? pages * PAGE_CLOCK_EVERY : 0);
+        query.after = page.next;
+    } while (query.after != 0);
+    assert_true(pages > 3);
+    c->reader->clock = NULL;
+}
+
 void not_found_leaves_the_answer_untouched(void **state)
 {
     struct contract *c = *state;
