@@ -26,7 +26,8 @@ class Bench(unittest.TestCase):
 
     def run_bench(self, *arguments, status=0):
         done = subprocess.run(
-            [ZMQ_SEND, "-e", self.node.commands, "bench", "--skus", "20", *arguments],
+            [ZMQ_SEND, "-e", self.node.commands, "--events", self.node.events, "bench",
+             "--skus", "20", *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, status, done.stderr)
         return done.stdout
@@ -99,6 +100,42 @@ class Bench(unittest.TestCase):
             figures["allocd"]["p50_us"] / (figures["echo"]["p50_us"] + figures["commit_us"]),
             delta=figures["latency_ratio"] / 1000)
 
+    def test_a_rate(self):
+        figures = self.figures("--rate", "100", "--inflight", "64", "--clients", "3")["allocd"]
+        self.assertTrue(0 < figures["replies"] <= 1 + 100 * figures["seconds"], figures)
+        self.assertLessEqual(self.stored("Allocated"), 1 + 100 * figures["seconds"])
+
+    def test_less_than_one_request_within_the_timeout_is_no_silence(self):
+        self.figures("--rate", "0.4", "--timeout", "2", "--seconds", "2.6")
+
+    def test_queries_beside_it(self):
+        self.figures("--inflight", "500")  # more events than a page looks at
+        before = self.stored("Allocated")
+        figures = self.figures("--inflight", "1", "--queries", "4")
+        pages = figures["pages"]
+        self.assertEqual((figures["allocd"]["refused"], pages["refused"]), (0, 0))
+        self.assertGreater(self.stored("Allocated"), before)
+        self.assertGreater(pages["replies"], 12)  # all of them have read each list
+        self.assertTrue(0 < pages["p50_us"] <= pages["p99_us"] <= pages["max_us"])
+        with Client(self.node) as client:
+            self.assertGreaterEqual(client.ask("GetStats")["queries"], pages["replies"])
+
+    def test_subscribers_hear_all(self):
+        figures = self.figures("--rate", "500", "--subscribers", "7", "--deaf", "2")
+        heard = figures["heard"]
+        self.assertEqual((heard["lost"], heard["gaps"]), (0, 0))
+        self.assertEqual(heard["events"], 7 * self.stored("Allocated"))
+        self.assertTrue(0 < heard["lag_p50_us"] <= heard["lag_p99_us"] <= heard["lag_max_us"])
+        self.assertGreater(heard["rate"], 0)
+
+    def test_deaf_ones_alone(self):
+        self.assertNotIn("heard", self.figures("--deaf", "2", "--inflight", "8"))
+
+    def test_text_of_what_is_beside_it(self):
+        text = self.run_bench("--seconds", "0.1", "--queries", "1", "--subscribers", "1")
+        for word in "pages ", "events ", " 0 lost", " 0 gaps", "lag p50":
+            self.assertIn(word, text)
+
     def test_text(self):
         text = self.run_bench("--seconds", "0.1", "--inflight", "4")
         for word in "allocd", "p50", "p99", "max", "groups of", "CPU", "refused":
@@ -120,6 +157,9 @@ class Bench(unittest.TestCase):
                           ["--mix", "allocate=0"], ["--mix", "allocate=1,"],
                           ["--mix", "nosuch=1"], ["--mix", "get="],
                           ["--mix", "get=x"], ["--mix", "get=1x"], ["--mix", "get=1000001"], ["--mix", "get=0,lines=0"], ["--mix", "get=-1"], ["field=1"],
+                          ["--rate", "-1"], ["--rate", "x"], ["--queries", "x"],
+                          ["--queries", "10001"], ["--subscribers", "-1"], ["--deaf", "x"],
+                          ["--events", "nowhere", "--deaf", "1"],
                           ["--ceiling=/no/such/directory", "--seconds", "0.1"]):
             with self.subTest(arguments=arguments):
                 self.run_bench(*arguments, status=2)
@@ -138,15 +178,22 @@ class BenchOfAnything(unittest.TestCase):
 
     STATS = {"ok": True, "commands": 1, "queries": "many", 8: 8, "commits": -1}
 
-    def run_bench(self, reply, *arguments, stats=None):
+    def run_bench(self, reply, *arguments, stats=None, welcome=True, tell=None):
+        """`tell` makes the body of an event from the number of the Allocate that it is sent for."""
+        asked = []
+
         def handler(request):
             if request["type"] == "GetStats":
                 return (stats or self.STATS.copy)()
+            if tell is not None and request["type"] == "Allocate":
+                asked.append(request)
+                node.xpub.send_multipart([b"Allocated/X/", tell(len(asked))])
             return reply(request)
 
-        with fake_node.FakeNode(handler) as node:
+        with fake_node.FakeNode(handler, welcome=welcome) as node:
             done = subprocess.run(
-                [ZMQ_SEND, "-e", node.commands, "--timeout", "0.5", "bench", "--skus", "1",
+                [ZMQ_SEND, "-e", node.commands, "--events", node.events, "--timeout", "0.5",
+                 "bench", "--skus", "1",
                  "--seconds", "0.2", "--inflight", "40", *arguments],
                 capture_output=True, timeout=60, check=False)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
@@ -189,6 +236,46 @@ class BenchOfAnything(unittest.TestCase):
         self.assertEqual(len(allocd["refusals"]), 16)
         self.assertEqual(sum(allocd["refusals"].values()), allocd["refused"])
 
+    def test_gaps_in_what_subscribers_hear(self):
+        def with_gaps(number):  # at each fourth, and all sizes of integers
+            seq = number * 97
+            return fake_node.pack(fake_node.event(seq, seq - 97 - (number % 4 == 0)))
+
+        status, out, error = self.run_bench(lambda _: {"ok": True}, "--json", "--inflight", "8",
+                                            "--subscribers", "1", tell=with_gaps)
+        self.assertEqual(status, 0, error)
+        heard = json.loads(out)["heard"]
+        self.assertGreater(heard["events"], 4)
+        self.assertEqual((heard["gaps"], heard["lost"]), (heard["events"] // 4, 0))
+
+    def test_what_is_no_event_ends_it(self):
+        good = fake_node.pack(fake_node.event(1))
+        for body in (b"", b"\x81", b"\x81\xa3seq", good[:20], good[:6], b"\x81\xa3seq\xcf\0\0",
+                     b"\x81\xa3seq\xc0\xa4prev\0", fake_node.pack(fake_node.event(-1)),
+                     fake_node.pack(fake_node.event(1, kind="BatchEtaC"))):
+            with self.subTest(body=body):
+                status, out, error = self.run_bench(lambda _: {"ok": True}, "--subscribers", "1",
+                                                    tell=lambda _, body=body: body)
+                self.assertEqual((status, out), (5, ""))
+                self.assertIn("an event broke the protocol", error)
+
+    def test_subscribers_that_nobody_welcomes(self):
+        status, out, error = self.run_bench(lambda _: {"ok": True}, "--subscribers", "2",
+                                            welcome=False)
+        self.assertEqual((status, out), (3, ""))
+        self.assertIn("no welcome for 2 subscribers from tcp://", error)
+
+    def test_what_is_no_page_ends_it(self):
+        for page in ({"ok": True}, {"ok": False, "error": "storage_failed"}, {"ok": 1, "next": None},
+                     b"\xc1", [1]):
+            with self.subTest(page=page):
+                packed = fake_node.pack(page) if page == [1] else page
+                status, out, error = self.run_bench(
+                    lambda request, packed=packed: {"ok": True} if "limit" not in request else packed,
+                    "--queries", "1")
+                self.assertEqual((status, out), (5, ""))
+                self.assertIn("a page broke the protocol, or was refused", error)
+
     def run_limited(self, which, limit, *arguments):
         def prepare():
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -205,6 +292,12 @@ class BenchOfAnything(unittest.TestCase):
     def test_more_sockets_than_there_may_be(self):
         self.assertIn("cannot open 200 sockets to tcp://",
                       self.run_limited(resource.RLIMIT_NOFILE, 64, "--clients", "200"))
+
+    def test_more_queries_and_subscribers_than_there_may_be(self):
+        self.assertIn("cannot open 200 sockets for queries to tcp://",
+                      self.run_limited(resource.RLIMIT_NOFILE, 64, "--queries", "200"))
+        self.assertIn("cannot open 200 subscribers to tcp://",
+                      self.run_limited(resource.RLIMIT_NOFILE, 64, "--deaf", "200"))
 
     def test_no_descriptors_for_an_echo(self):
         self.assertIn("cannot start an echo to compare with: ",

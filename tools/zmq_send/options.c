@@ -50,6 +50,12 @@ const char *const options_help =
     "      --random-orders      bench: order ids in no order (default: they grow)\n"
     "      --mix KIND=SHARE,... bench: of allocate, deallocate, change, get and lines (GetStock,\n"
     "                           GetAllocations); default allocate=100\n"
+    "      --rate R             bench: requests a second, each sent when it is due (default: as\n"
+    "                           fast as it goes)\n"
+    "      --queries N          bench: beside it N connections that read all of ListProducts,\n"
+    "                           ListBatches and GetEvents, again and again\n"
+    "      --subscribers N      bench: beside it N subscribers to Allocated/, which count\n"
+    "      --deaf N             bench: beside it N subscribers to Allocated/ that read nothing\n"
     "      --ceiling[=DIR]      bench: beside it a bare ROUTER that echoes, and bare commits of\n"
     "                           LMDB in DIR (default .), turn about\n"
     "      --json               bench: results as a line of JSON\n"
@@ -134,7 +140,9 @@ static bool check_flags(const struct options *options)
             complain("a PREFIX has at most %d bytes, as topics do", TOPIC_MAX_BYTES);
             return false;
         }
-    return check_endpoint(options->commands) && (!follows || check_endpoint(options->events));
+    bool has_audience = options->bench.subscribers + options->bench.deaf > 0;
+    return check_endpoint(options->commands) &&
+           ((!follows && !has_audience) || check_endpoint(options->events));
 }
 
 /* What is asked, from the arguments that are no options. */
@@ -189,6 +197,10 @@ enum {
     OPTION_IDS,
     OPTION_RANDOM_ORDERS,
     OPTION_MIX,
+    OPTION_RATE,
+    OPTION_QUERIES,
+    OPTION_SUBSCRIBERS,
+    OPTION_DEAF,
     OPTION_CEILING,
     OPTION_JSON
 };
@@ -212,6 +224,14 @@ static bool take_bench_option(int option, const char *value, struct bench_plan *
         return plan->random_orders = true;
     case OPTION_MIX:
         return bench_plan_mix(plan, value);
+    case OPTION_RATE:
+        return parse_number("--rate", value, true, &plan->rate);
+    case OPTION_QUERIES:
+        return parse_count("--queries", value, 0, BENCH_BESIDE_MAX, &plan->queries);
+    case OPTION_SUBSCRIBERS:
+        return parse_count("--subscribers", value, 0, BENCH_BESIDE_MAX, &plan->subscribers);
+    case OPTION_DEAF:
+        return parse_count("--deaf", value, 0, BENCH_BESIDE_MAX, &plan->deaf);
     case OPTION_CEILING:
         if (value != NULL)
             plan->ceiling_directory = value;
@@ -275,6 +295,10 @@ bool options_parse(int argc, char **argv, struct options *out)
         {"ids", no_argument, NULL, OPTION_IDS},
         {"random-orders", no_argument, NULL, OPTION_RANDOM_ORDERS},
         {"mix", required_argument, NULL, OPTION_MIX},
+        {"rate", required_argument, NULL, OPTION_RATE},
+        {"queries", required_argument, NULL, OPTION_QUERIES},
+        {"subscribers", required_argument, NULL, OPTION_SUBSCRIBERS},
+        {"deaf", required_argument, NULL, OPTION_DEAF},
         {"ceiling", optional_argument, NULL, OPTION_CEILING},
         {"json", no_argument, NULL, OPTION_JSON},
         {NULL, 0, NULL, 0},

@@ -2,6 +2,7 @@
 
 #include "tools/zmq_send/bench/echo.h"
 #include "tools/zmq_send/bench/load.h"
+#include "tools/zmq_send/bench/readers.h"
 #include "tools/zmq_send/bench/results.h"
 #include "tools/zmq_send/clock.h"
 #include "tools/zmq_send/pipeline.h"
@@ -99,15 +100,45 @@ static enum status stock_up(struct bench *bench)
     return drive_run(&drive, &ignored, &next);
 }
 
+/* With connections that read lists beside it, where they are wanted. */
+static enum status drive_among_readers(struct bench *bench, const struct drive *drive)
+{
+    const struct bench_plan *plan = bench->plan;
+    struct results *results = &bench->results;
+    if (plan->queries == 0)
+        return drive_run(drive, &results->node, &bench->next);
+    struct readers *readers = readers_start(drive->context, drive->endpoint, plan->queries);
+    if (readers == NULL)
+        return STATUS_BAD_INPUT;
+    enum status status = drive_run(drive, &results->node, &bench->next);
+    return status_worse(status, readers_stop(&readers, &results->pages));
+}
+
+/* With subscribers beside it too. */
+static enum status drive_among_others(struct bench *bench, const struct drive *drive)
+{
+    const struct bench_plan *plan = bench->plan;
+    enum status status = STATUS_DONE;
+    if (plan->subscribers + plan->deaf == 0)
+        return drive_among_readers(bench, drive);
+    struct audience *audience = audience_start(bench->options->events, plan->subscribers,
+                                               plan->deaf, drive->timeout_ms, &status);
+    if (audience == NULL)
+        return status;
+    status = drive_among_readers(bench, drive);
+    return status_worse(status, audience_stop(&audience, &bench->results.heard));
+}
+
 static enum status measure_node(struct bench *bench, double seconds)
 {
     struct node_stats before = {0};
     struct node_stats after = {0};
     struct drive drive = drive_of(bench);
     drive.seconds = seconds;
+    drive.rate = bench->plan->rate;
     enum status status = ask_node(bench, &before);
     if (status == STATUS_DONE)
-        status = drive_run(&drive, &bench->results.node, &bench->next);
+        status = drive_among_others(bench, &drive);
     if (status == STATUS_DONE)
         status = ask_node(bench, &after);
     node_stats_add(&bench->results.stats, &before, &after);
@@ -153,7 +184,8 @@ static enum status run(struct bench *bench)
         return STATUS_BAD_INPUT;
     }
     /* Sockets that were closed count until libzmq has tidied up. */
-    zmq_ctx_set(bench->transport.context, ZMQ_MAX_SOCKETS, (int)bench->plan->clients + 1024);
+    zmq_ctx_set(bench->transport.context, ZMQ_MAX_SOCKETS,
+                (int)(bench->plan->clients + bench->plan->queries) + 1024);
     bench->load = load_new(bench->plan, (uint64_t)clock_now_ms() % 100000000u);
     enum status status = measure(bench);
     load_destroy(&bench->load);

@@ -6,6 +6,8 @@
 
 #include <msgpack.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #define BULK 1024u /* requests of one client before the others get a turn */
@@ -24,18 +26,13 @@ struct run {
     struct figures *figures;
     struct client *clients;
     zmq_pollitem_t *items;
+    int timer; /* runs off when a request is due that is sent at a rate; -1: there is no rate */
     uint64_t next;
+    uint64_t began_ns;
     uint64_t until_ns;
     bool ended; /* nothing more is sent */
     enum status status;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 double figures_rate(const struct figures *figures)
 {
@@ -105,7 +102,7 @@ static uint64_t drain(struct run *run, struct client *client)
     while (count < BULK && client->answered < client->sent &&
            zmq_msg_recv(&message, client->socket, ZMQ_DONTWAIT) >= 0) {
         if (count++ == 0)
-            now = now_ns();
+            now = clock_now_ns();
         struct text body = {zmq_msg_data(&message), zmq_msg_size(&message)};
         if (zmq_msg_more(&message) || !look_at(run, body)) {
             complain("a reply broke the protocol");
@@ -130,17 +127,30 @@ static bool has_more(const struct run *run)
            (run->drive->count == 0 || run->next < run->drive->first + run->drive->count);
 }
 
+/* When request n has to be sent: now, where there is no rate. */
+static uint64_t due_ns(const struct run *run, uint64_t n)
+{
+    const struct drive *drive = run->drive;
+    if (!(drive->rate > 0))
+        return 0;
+    return run->began_ns + (uint64_t)((double)(n - drive->first) * 1e9 / drive->rate);
+}
+
+/* What is sent at a rate waits from when it was due: a node that is late makes others wait too. */
 static void fill(struct run *run, struct client *client)
 {
     const struct drive *drive = run->drive;
-    uint64_t now = now_ns();
+    uint64_t now = clock_now_ns();
     for (unsigned i = 0;
          i < BULK && has_more(run) && client->sent - client->answered < drive->inflight; i++) {
+        uint64_t due = due_ns(run, run->next);
+        if (due > now)
+            return;
         struct text body = drive->request(drive->maker, run->next);
         if (zmq_send(client->socket, body.data, body.len, ZMQ_DONTWAIT) < 0)
             return; /* not connected yet, or its buffers are full */
         run->next++;
-        client->sent_ns[client->sent++ % drive->inflight] = now;
+        client->sent_ns[client->sent++ % drive->inflight] = due > 0 ? due : now;
     }
 }
 
@@ -173,28 +183,37 @@ static void wait_for_replies(struct run *run, int64_t quiet_since_ms)
         run->status = STATUS_UNKNOWN;
         return;
     }
+    size_t count = (size_t)run->drive->clients;
+    uint64_t due = due_ns(run, run->next);
+    if (run->timer >= 0 && due > clock_now_ns()) {
+        struct itimerspec when = {.it_value = {.tv_sec = (time_t)(due / 1000000000u),
+                                               .tv_nsec = (long)(due % 1000000000u)}};
+        timerfd_settime(run->timer, TFD_TIMER_ABSTIME, &when, NULL);
+        run->items[count++] = (zmq_pollitem_t){NULL, run->timer, ZMQ_POLLIN, 0};
+    }
     /* 10 ms: a socket that is not connected yet becomes ready for sending without a message. */
-    zmq_poll(run->items, (int)run->drive->clients, 10);
+    zmq_poll(run->items, (int)count, 10);
 }
 
 static void loop(struct run *run)
 {
     const struct drive *drive = run->drive;
-    uint64_t began_ns = now_ns();
     int64_t quiet_since_ms = clock_now_ms();
-    run->until_ns = began_ns + (uint64_t)(drive->seconds * 1e9);
+    run->began_ns = clock_now_ns();
+    run->until_ns = run->began_ns + (uint64_t)(drive->seconds * 1e9);
     while (run->status == STATUS_DONE && (has_more(run) || !is_answered(run))) {
-        if (turn(run) > 0)
+        bool answers = turn(run) > 0;
+        if (answers || (due_ns(run, run->next) > clock_now_ns() && is_answered(run)))
             quiet_since_ms = clock_now_ms();
-        else
+        if (!answers)
             wait_for_replies(run, quiet_since_ms);
-        if (drive->count == 0 && !run->ended && now_ns() >= run->until_ns) {
+        if (drive->count == 0 && !run->ended && clock_now_ns() >= run->until_ns) {
             run->ended = true;
-            run->figures->seconds += (double)(now_ns() - began_ns) / 1e9;
+            run->figures->seconds += (double)(clock_now_ns() - run->began_ns) / 1e9;
         }
     }
     if (drive->count > 0)
-        run->figures->seconds += (double)(now_ns() - began_ns) / 1e9;
+        run->figures->seconds += (double)(clock_now_ns() - run->began_ns) / 1e9;
 }
 
 static bool open_clients(struct run *run)
@@ -221,7 +240,8 @@ enum status drive_run(const struct drive *drive, struct figures *out, uint64_t *
 {
     struct run run = {.drive = drive, .figures = out, .next = drive->first};
     run.clients = must_have(calloc(drive->clients, sizeof *run.clients));
-    run.items = must_have(calloc(drive->clients, sizeof *run.items));
+    run.items = must_have(calloc(drive->clients + 1, sizeof *run.items));
+    run.timer = drive->rate > 0 ? timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC) : -1;
     if (open_clients(&run)) {
         loop(&run);
     } else {
@@ -234,6 +254,8 @@ enum status drive_run(const struct drive *drive, struct figures *out, uint64_t *
             zmq_close(run.clients[i].socket);
         free(run.clients[i].sent_ns);
     }
+    if (run.timer >= 0)
+        close(run.timer);
     free(run.clients);
     free(run.items);
     *next = run.next;

@@ -33,6 +33,7 @@ struct drive {
     uint64_t first;     /* number of the first request */
     uint64_t count;     /* how many; 0: as many as go into the time */
     double seconds;     /* with count 0 */
+    double rate;        /* requests a second, sent when they are due; 0: as fast as it goes */
     int64_t timeout_ms; /* without any reply */
     bool is_echo;       /* replies are the requests, and not looked into */
     struct text (*request)(void *maker, uint64_t n);

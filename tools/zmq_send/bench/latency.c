@@ -28,6 +28,15 @@ void latency_add(struct latency *latency, uint64_t ns, uint64_t times)
         latency->max_ns = ns;
 }
 
+void latency_merge(struct latency *latency, const struct latency *other)
+{
+    latency->count += other->count;
+    for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+        latency->buckets[i] += other->buckets[i];
+    if (other->max_ns > latency->max_ns)
+        latency->max_ns = other->max_ns;
+}
+
 uint64_t latency_percentile(const struct latency *latency, double share)
 {
     double wanted = share * (double)latency->count;

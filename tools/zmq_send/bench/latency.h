@@ -16,6 +16,9 @@ struct latency {
 
 void latency_add(struct latency *latency, uint64_t ns, uint64_t times);
 
+/* Adds all of another one. */
+void latency_merge(struct latency *latency, const struct latency *other);
+
 /* The time that `share` (0 to 1) of all did not exceed; 0 where there are none. */
 uint64_t latency_percentile(const struct latency *latency, double share);
 

@@ -29,6 +29,10 @@ struct bench_plan {
     bool ids;
     bool random_orders; /* order ids in no order, as uuid4 would be */
     uint64_t shares[BENCH_KINDS];
+    double rate;          /* requests a second; 0: as fast as it goes */
+    uint64_t queries;     /* connections that read lists */
+    uint64_t subscribers; /* that listen */
+    uint64_t deaf;        /* that do not */
     bool json;
     bool ceiling;
     const char *ceiling_directory; /* where the commit loop has its file */
@@ -37,6 +41,7 @@ struct bench_plan {
 #define BENCH_CLIENTS_MAX 10000u
 #define BENCH_INFLIGHT_MAX 10000000u
 #define BENCH_SKUS_MAX 10000000u
+#define BENCH_BESIDE_MAX 10000u /* of each sort beside the clients */
 
 struct bench_plan bench_plan_default(void);
 

@@ -65,6 +65,24 @@ static void print_line(const char *what, const struct figures *figures)
            max_us(figures));
 }
 
+static double heard_rate(const struct heard *heard)
+{
+    return share((double)heard->events, heard->seconds);
+}
+
+static double lag_us(const struct heard *heard, double percent)
+{
+    return (double)latency_percentile(&heard->lag, percent / 100) / 1000;
+}
+
+static void print_heard(const struct heard *heard)
+{
+    printf("events   %10.0f /s   %" PRIu64 " in all, %" PRIu64 " lost, %" PRIu64
+           " gaps   lag p50 %.0f us   p99 %.0f us   max %.0f us\n",
+           heard_rate(heard), heard->events, heard->lost, heard->gaps, lag_us(heard, 50),
+           lag_us(heard, 99), lag_us(heard, 100));
+}
+
 void results_print(const struct results *results, const struct bench_plan *plan)
 {
     const struct node_stats *stats = &results->stats;
@@ -81,6 +99,10 @@ void results_print(const struct results *results, const struct bench_plan *plan)
         printf("%s %s %" PRIu64, i == 0 ? ":" : ",", results->node.refusals[i].code,
                results->node.refusals[i].count);
     putchar('\n');
+    if (plan->queries > 0)
+        print_line("pages", &results->pages);
+    if (plan->subscribers > 0)
+        print_heard(&results->heard);
     if (!plan->ceiling)
         return;
     print_line("echo", &results->echo);
@@ -104,6 +126,15 @@ static json_t *figures_json(const struct figures *figures)
                                "refused", (json_int_t)figures->refused, "refusals", refusals));
 }
 
+static json_t *heard_json(const struct heard *heard)
+{
+    return must_have(json_pack("{s:I, s:f, s:f, s:I, s:I, s:f, s:f, s:f}", "events",
+                               (json_int_t)heard->events, "seconds", heard->seconds, "rate",
+                               heard_rate(heard), "lost", (json_int_t)heard->lost, "gaps",
+                               (json_int_t)heard->gaps, "lag_p50_us", lag_us(heard, 50),
+                               "lag_p99_us", lag_us(heard, 99), "lag_max_us", lag_us(heard, 100)));
+}
+
 void results_print_json(const struct results *results, const struct bench_plan *plan)
 {
     const struct node_stats *stats = &results->stats;
@@ -113,6 +144,10 @@ void results_print_json(const struct results *results, const struct bench_plan *
                   figures_json(&results->node), "group_size", group_size(stats), "group_max",
                   (json_int_t)stats->group_max, "cpu_us", cpu_us(stats), "store_bytes",
                   (json_int_t)stats->store_bytes));
+    if (plan->queries > 0)
+        json_object_set_new(root, "pages", figures_json(&results->pages));
+    if (plan->subscribers > 0)
+        json_object_set_new(root, "heard", heard_json(&results->heard));
     if (plan->ceiling) {
         json_object_set_new(root, "echo", figures_json(&results->echo));
         json_object_set_new(root, "commit_us", json_real(commit_us(&results->commits)));

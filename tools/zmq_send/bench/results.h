@@ -2,6 +2,7 @@
 #ifndef TOOLS_ZMQ_SEND_BENCH_RESULTS_H
 #define TOOLS_ZMQ_SEND_BENCH_RESULTS_H
 
+#include "tools/zmq_send/bench/audience.h"
 #include "tools/zmq_send/bench/commits.h"
 #include "tools/zmq_send/bench/drive.h"
 #include "tools/zmq_send/bench/plan.h"
@@ -18,7 +19,9 @@ struct node_stats {
 struct results {
     struct figures node;
     struct node_stats stats;
-    struct figures echo; /* these two with a ceiling alone */
+    struct figures pages; /* with queries alone */
+    struct heard heard;   /* with subscribers alone */
+    struct figures echo;  /* these two with a ceiling alone */
     struct commits commits;
 };
 
