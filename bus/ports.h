@@ -192,6 +192,8 @@ struct store_figures {
     uint64_t products;
     uint64_t waiting_lines;
     uint64_t bytes;
+    uint64_t
+        events_behind; /* newest events that some tables lack: a start goes through them again */
 };
 
 struct reader_ops {

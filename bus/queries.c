@@ -76,6 +76,7 @@ enum store_result handle_get_stats(struct handling *h, const struct get_stats *q
     stats->products = figures.products;
     stats->waiting_lines = figures.waiting_lines;
     stats->store_bytes = figures.bytes;
+    stats->events_behind = figures.events_behind;
     return STORE_OK;
 }
 

@@ -497,7 +497,8 @@ static enum store_result figures(struct reader *reader, struct store_figures *ou
     *out = (struct store_figures){.seq = store->meta.last_seq,
                                   .products = store->meta.products,
                                   .waiting_lines = store->meta.waiting_lines,
-                                  .bytes = lmdb_env_bytes(&store->env)};
+                                  .bytes = lmdb_env_bytes(&store->env),
+                                  .events_behind = store->meta.last_seq - store->meta.folded_seq};
     return STORE_OK;
 }
 

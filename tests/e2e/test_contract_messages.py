@@ -474,7 +474,7 @@ class ReplyShapes(NodeCase):
         for key in ("uptime_ms", "seq", "products", "waiting_lines", "commands", "queries",
                     "refusals", "malformed", "commits", "events", "group_max",
                     "upstream_received", "upstream_bad", "replies_dropped", "peers",
-                    "store_bytes"):
+                    "store_bytes", "events_behind"):
             self.assertIs(type(before[key]), int, key)
         for key, value in before.items():
             self.assertNotIsInstance(value, (list, dict), key)

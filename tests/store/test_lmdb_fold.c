@@ -42,12 +42,15 @@ static struct behind look(struct contract *c)
 {
     struct disk_store *disk = c->store;
     struct behind found;
+    struct store_figures figures;
     MDB_env *env;
+    assert_int_equal(c->reader->ops->figures(c->reader, &figures), STORE_OK);
     lmdb_store_close(&disk->store);
     MDB_txn *txn = begin(&env, disk, MDB_RDONLY);
     assert_true(
         record_get_meta(text_of(LMDB_META_KEY), get(txn, "meta", LMDB_META_KEY), &found.meta));
     assert_true(record_get_totals(text_of("RED"), get(txn, "products", "RED"), &found.red));
+    assert_int_equal(figures.events_behind, found.meta.last_seq - found.meta.folded_seq);
     mdb_txn_abort(txn);
     mdb_env_close(env);
     contract_reopen(c);
