@@ -79,6 +79,13 @@ class Bench(unittest.TestCase):
         with Client(self.node) as client:
             self.assertGreater(client.ask("GetStats")["queries"], 0)
 
+    def test_lines_are_there_before_it_is_measured(self):
+        figures = self.figures("--lines", "300", "--mix", "lines=1", "--inflight", "8")
+        self.assertEqual(figures["allocd"]["refusals"], {})
+        self.assertEqual(self.stored("Allocated"), 300)
+        self.figures("--lines", "300", "--mix", "deallocate=1", "--inflight", "8")
+        self.assertTrue(0 < self.stored("Deallocated") <= 300)
+
     def test_refusals_are_counted_by_their_code(self):
         with Client(self.node) as client:
             for number in range(20):
@@ -153,7 +160,7 @@ class Bench(unittest.TestCase):
     def test_bad_arguments(self):
         for arguments in (["--clients", "0"], ["--clients", "x"], ["--inflight", "0"],
                           ["--seconds", "0"], ["--seconds", "x"], ["--skus", "0"],
-                          ["--zipf", "-1"], ["--mix", ""], ["--mix", "allocate"],
+                          ["--lines", "-1"], ["--zipf", "-1"], ["--mix", ""], ["--mix", "allocate"],
                           ["--mix", "allocate=0"], ["--mix", "allocate=1,"],
                           ["--mix", "nosuch=1"], ["--mix", "get="],
                           ["--mix", "get=x"], ["--mix", "get=1x"], ["--mix", "get=1000001"], ["--mix", "get=0,lines=0"], ["--mix", "get=-1"], ["field=1"],

@@ -45,6 +45,7 @@ const char *const options_help =
     "      --inflight N         bench: requests in flight on each (default 4096)\n"
     "      --seconds S          bench: how long (default 10)\n"
     "      --skus N             bench: how many SKUs (default 10000)\n"
+    "      --lines N            bench: lines that are allocated before it is measured (default 0)\n"
     "      --zipf EXPONENT      bench: some SKUs more often than others (default 0: all alike)\n"
     "      --ids                bench: an id with every command\n"
     "      --random-orders      bench: order ids in no order (default: they grow)\n"
@@ -193,6 +194,7 @@ enum {
     OPTION_INFLIGHT,
     OPTION_SECONDS,
     OPTION_SKUS,
+    OPTION_LINES,
     OPTION_ZIPF,
     OPTION_IDS,
     OPTION_RANDOM_ORDERS,
@@ -216,6 +218,8 @@ static bool take_bench_option(int option, const char *value, struct bench_plan *
         return parse_number("--seconds", value, false, &plan->seconds);
     case OPTION_SKUS:
         return parse_count("--skus", value, 1, BENCH_SKUS_MAX, &plan->skus);
+    case OPTION_LINES:
+        return parse_count("--lines", value, 0, BENCH_LINES_MAX, &plan->lines);
     case OPTION_ZIPF:
         return parse_number("--zipf", value, true, &plan->zipf);
     case OPTION_IDS:
@@ -291,6 +295,7 @@ bool options_parse(int argc, char **argv, struct options *out)
         {"inflight", required_argument, NULL, OPTION_INFLIGHT},
         {"seconds", required_argument, NULL, OPTION_SECONDS},
         {"skus", required_argument, NULL, OPTION_SKUS},
+        {"lines", required_argument, NULL, OPTION_LINES},
         {"zipf", required_argument, NULL, OPTION_ZIPF},
         {"ids", no_argument, NULL, OPTION_IDS},
         {"random-orders", no_argument, NULL, OPTION_RANDOM_ORDERS},

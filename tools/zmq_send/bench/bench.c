@@ -13,7 +13,7 @@
 
 #define ROUNDS 3u /* with a ceiling: node, echo and commits take turns */
 #define COMMIT_SECONDS 1.0
-#define SETUP_INFLIGHT 1000u
+#define SETUP_INFLIGHT 4096u
 
 struct bench {
     const struct options *options;
@@ -69,6 +69,11 @@ static struct text make_batch(void *load, uint64_t n)
     return load_batch(load, n);
 }
 
+static struct text make_line(void *load, uint64_t n)
+{
+    return load_line(load, n);
+}
+
 static struct text make_request(void *load, uint64_t n)
 {
     return load_request(load, n);
@@ -86,18 +91,28 @@ static struct drive drive_of(const struct bench *bench)
                           .maker = bench->load};
 }
 
-/* A batch for each SKU. Those of an earlier run are there already: that is as good. */
-static enum status stock_up(struct bench *bench)
+/* Sends the requests up to number `count`, which nobody measures. */
+static enum status set_up(struct bench *bench, struct text (*request)(void *load, uint64_t n),
+                          uint64_t count)
 {
     struct drive drive = drive_of(bench);
     struct figures ignored = {.replies = 0};
-    uint64_t next;
     drive.clients = 1;
     drive.inflight = SETUP_INFLIGHT;
     drive.first = 0;
-    drive.count = bench->plan->skus;
-    drive.request = make_batch;
-    return drive_run(&drive, &ignored, &next);
+    drive.count = count;
+    drive.request = request;
+    return drive_run(&drive, &ignored, &bench->next);
+}
+
+/* A batch for each SKU; those of an earlier run are there already, which is as good. Then lines. */
+static enum status stock_up(struct bench *bench)
+{
+    enum status status = set_up(bench, make_batch, bench->plan->skus);
+    bench->next = 0;
+    if (status == STATUS_DONE && bench->plan->lines > 0)
+        status = set_up(bench, make_line, bench->plan->lines);
+    return status;
 }
 
 /* With connections that read lists beside it, where they are wanted. */

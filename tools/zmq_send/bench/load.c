@@ -219,13 +219,10 @@ struct text load_batch(struct load *load, uint64_t n)
     return (struct text){template->bytes, template->len};
 }
 
-struct text load_request(struct load *load, uint64_t n)
+/* A request of that kind, about that order where it is about one. */
+static struct text fill_in(struct load *load, enum bench_kind kind, uint64_t n, uint64_t order)
 {
-    enum bench_kind kind = load->kinds[mix(n) % (sizeof load->kinds / sizeof *load->kinds)];
     struct template *template = &load->templates[kind];
-    uint64_t order = n;
-    if ((kind == BENCH_deallocate || kind == BENCH_lines) && n > 0)
-        order = mix(n ^ load->run) % n; /* one that may have been allocated */
     if (kind == BENCH_change) {
         write_sku(template, template->order, sku_of(load, n));
         write_qty(template, STOCK - (uint32_t)(n & 1));
@@ -237,4 +234,18 @@ struct text load_request(struct load *load, uint64_t n)
     if (template->id != 0)
         write_order(load, template->bytes + template->id, n);
     return (struct text){template->bytes, template->len};
+}
+
+struct text load_line(struct load *load, uint64_t n)
+{
+    return fill_in(load, BENCH_allocate, n, n);
+}
+
+struct text load_request(struct load *load, uint64_t n)
+{
+    enum bench_kind kind = load->kinds[mix(n) % (sizeof load->kinds / sizeof *load->kinds)];
+    uint64_t earlier = load->plan.lines > 0 ? load->plan.lines : n;
+    if ((kind == BENCH_deallocate || kind == BENCH_lines) && earlier > 0)
+        return fill_in(load, kind, n, mix(n ^ load->run) % earlier);
+    return fill_in(load, kind, n, n);
 }

@@ -15,7 +15,12 @@ void load_destroy(struct load **load);
 /* The CreateBatch of the nth SKU, counted from 0. */
 struct text load_batch(struct load *load, uint64_t n);
 
-/* Request number n. Both live until the next call with this load. */
+/* The Allocate of line n, whatever the plan says about other requests. */
+struct text load_line(struct load *load, uint64_t n);
+
+/* Request number n. Deallocate and GetAllocations are about one of the plan's lines, numbered from
+ * 0, or where it has none about an earlier request. All texts live until the next call with this
+ * load. */
 struct text load_request(struct load *load, uint64_t n);
 
 #endif

@@ -25,7 +25,8 @@ struct bench_plan {
     uint64_t inflight; /* of each client */
     double seconds;
     uint64_t skus;
-    double zipf; /* exponent; 0: all SKUs alike */
+    uint64_t lines; /* allocated before it is measured */
+    double zipf;    /* exponent; 0: all SKUs alike */
     bool ids;
     bool random_orders; /* order ids in no order, as uuid4 would be */
     uint64_t shares[BENCH_KINDS];
@@ -42,6 +43,7 @@ struct bench_plan {
 #define BENCH_INFLIGHT_MAX 10000000u
 #define BENCH_SKUS_MAX 10000000u
 #define BENCH_BESIDE_MAX 10000u /* of each sort beside the clients */
+#define BENCH_LINES_MAX 1000000000u
 
 struct bench_plan bench_plan_default(void);
 
