@@ -86,6 +86,13 @@ class Bench(unittest.TestCase):
         self.figures("--lines", "300", "--mix", "deallocate=1", "--inflight", "8")
         self.assertTrue(0 < self.stored("Deallocated") <= 300)
 
+    def test_swap_leaves_the_number_of_lines_alone(self):
+        figures = self.figures("--lines", "4", "--mix", "swap=1", "--inflight", "8")
+        self.assertEqual(figures["allocd"]["refusals"], {})
+        allocated, deallocated = self.stored("Allocated"), self.stored("Deallocated")
+        self.assertGreater(deallocated, 0)
+        self.assertIn(allocated - deallocated, (4, 5))
+
     def test_refusals_are_counted_by_their_code(self):
         with Client(self.node) as client:
             for number in range(20):

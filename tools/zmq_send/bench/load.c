@@ -245,6 +245,8 @@ struct text load_request(struct load *load, uint64_t n)
 {
     enum bench_kind kind = load->kinds[mix(n) % (sizeof load->kinds / sizeof *load->kinds)];
     uint64_t earlier = load->plan.lines > 0 ? load->plan.lines : n;
+    if (kind == BENCH_swap)
+        return fill_in(load, n % 2 == 0 ? BENCH_allocate : BENCH_deallocate, n, n - n % 2);
     if ((kind == BENCH_deallocate || kind == BENCH_lines) && earlier > 0)
         return fill_in(load, kind, n, mix(n ^ load->run) % earlier);
     return fill_in(load, kind, n, n);

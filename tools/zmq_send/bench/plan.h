@@ -11,7 +11,8 @@
     MIX(deallocate, 0, "Deallocate of a line that was allocated before")                           \
     MIX(change, 0, "ChangeBatchQuantity, one up or one down")                                      \
     MIX(get, 0, "GetStock")                                                                        \
-    MIX(lines, 0, "GetAllocations of an order that was allocated before")
+    MIX(lines, 0, "GetAllocations of an order that was allocated before")                          \
+    MIX(swap, 0, "Allocate, and next the Deallocate of the same line: their number stays")
 
 enum bench_kind {
 #define MIX(name, share, what) BENCH_##name,
