@@ -16,6 +16,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 from bench_node import Bench, Failed
+from bench_profile import profile
 from bench_scenarios import SCENARIOS
 
 
@@ -32,6 +33,8 @@ def parse_arguments():
                         help="a thousandth of all lines and SKUs: shows that it works, no more")
     parser.add_argument("--dir", type=Path,
                         help="where stores go, on a disk (default: below the build directory)")
+    parser.add_argument("--profile", action="store_true",
+                        help="tells instead where the node's time goes; takes perf")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes all that was found")
     parser.add_argument("--programs", type=Path, required=True, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -90,6 +93,9 @@ def table(scenario, found):
 
 def measure_all(arguments, report):
     with Bench(arguments.programs, arguments.dir, arguments.seconds, arguments.small) as bench:
+        if arguments.profile:
+            print(profile(bench))
+            return
         for scenario in arguments.scenarios:
             bench.raw = []
             found = run_scenario(bench, scenario, arguments.runs)

@@ -16,7 +16,32 @@ ROW = re.compile(r"^\| ([^|]+) \| (-?[\d.,e+]+) \| (-?[\d.,e+]+) \| ([^|]*) \| (
 
 sys.path.insert(0, str(TOOLS))
 
+from bench_profile import count_samples
 from bench_scenarios import SCENARIOS
+
+SAMPLES = """allocd
+\t    7f01 do_writeback ([kernel.kallsyms])
+\t    7f02 __x64_sys_fdatasync ([kernel.kallsyms])
+
+allocd
+\t    55aa find.constprop.0 (/build/allocd)
+
+ZMQbg/IO/0
+\t    55ab [unknown] (/usr/lib/libzmq.so.5.2.4)
+
+allocd
+\t    55ac mdb_put (/usr/lib/liblmdb.so.0.0.0)
+
+allocd
+\t    7f03 asm_exc_page_fault ([kernel.kallsyms])
+"""
+
+
+class Profile(unittest.TestCase):
+    def test_a_sample_counts_for_where_it_was_taken(self):
+        self.assertEqual(count_samples(SAMPLES, {"find": "store/product_cache.c"}), {
+            "kernel: fdatasync": 1, "store/product_cache.c": 1, "libzmq's I/O thread": 1,
+            "LMDB": 1, "kernel: poll, wake-ups, interrupts": 1})
 
 
 class Bench(unittest.TestCase):
