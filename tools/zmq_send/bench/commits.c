@@ -41,12 +41,11 @@ static int commit_for(const char *path, double seconds, struct commits *out)
         rc = mdb_env_open(env, path, 0, 0600);
     int64_t began_ms = clock_now_ms();
     int64_t until_ms = began_ms + (int64_t)(seconds * 1000);
-    uint64_t count = 0;
-    while (rc == 0 && clock_now_ms() < until_ms) {
-        rc = commit_one(env, &table, count % 1000);
-        count++;
+    for (uint64_t n = 0; rc == 0 && clock_now_ms() < until_ms; n++) {
+        uint64_t before_ns = clock_now_ns();
+        rc = commit_one(env, &table, n % 1000);
+        latency_add(&out->latency, clock_now_ns() - before_ns, 1);
     }
-    out->count += count;
     out->seconds += (double)(clock_now_ms() - began_ms) / 1000;
     if (env != NULL)
         mdb_env_close(env);

@@ -2,11 +2,12 @@
 #ifndef TOOLS_ZMQ_SEND_BENCH_COMMITS_H
 #define TOOLS_ZMQ_SEND_BENCH_COMMITS_H
 
+#include "tools/zmq_send/bench/latency.h"
+
 #include <stdbool.h>
-#include <stdint.h>
 
 struct commits {
-    uint64_t count;
+    struct latency latency;
     double seconds;
 };
 

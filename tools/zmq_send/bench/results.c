@@ -33,7 +33,7 @@ static double max_us(const struct figures *figures)
 
 static double commit_us(const struct commits *commits)
 {
-    return 1e6 * share(commits->seconds, (double)commits->count);
+    return (double)latency_percentile(&commits->latency, 0.5) / 1000;
 }
 
 static double cpu_us(const struct node_stats *stats)
@@ -106,8 +106,8 @@ void results_print(const struct results *results, const struct bench_plan *plan)
     if (!plan->ceiling)
         return;
     print_line("echo", &results->echo);
-    printf("commits  %10.0f /s   %.0f us each\n",
-           share((double)results->commits.count, results->commits.seconds),
+    printf("commits  %10.0f /s   p50 %.0f us\n",
+           share((double)results->commits.latency.count, results->commits.seconds),
            commit_us(&results->commits));
     printf("allocd / echo %.3f   p50 / (echo + commit) %.2f\n", rate_ratio(results),
            latency_ratio(results));
