@@ -176,6 +176,10 @@ class Bench:
         """That many; in a small run a thousandth."""
         return max(number // 1000, 10) if self.small else number
 
+    def beside(self, number):
+        """That many connections; a few in a small run."""
+        return min(number, 5) if self.small else number
+
     def node(self, store=None):
         """A node on an empty directory, or on a copy of that store, that is deleted afterwards."""
         return _NodeOfItsOwn(self, store)

@@ -324,3 +324,51 @@ def reads(bench):
     return {"GetStock a second": rate(stock), "GetAllocations a second": rate(lines),
             "CPU of the node, us a GetStock": stock["cpu_us"],
             "CPU of the node, us a GetAllocations": lines["cpu_us"]}
+
+
+@scenario("queries",
+          "1,000,000 lines on 10,000 SKUs, one client with one Allocate in flight: first alone, then "
+          "beside four connections that read all of ListProducts, ListBatches and GetEvents, again "
+          "and again",
+          "p50 alone, ms", "p99 alone, ms", "longest alone, ms", "p50 beside, ms",
+          "p99 beside, ms", "longest beside, ms", "pages a second",
+          Figure("p99 beside - p99 alone, ms", most=5))
+def queries(bench):
+    with bench.node() as node:
+        bench.fill(node, SKUS, 1000000)
+        alone = bench.measure(node, seconds=bench.part, inflight=1)["allocd"]
+        beside = bench.measure(node, "--queries", 4, seconds=bench.part, inflight=1)
+    found = {"pages a second": beside["pages"]["rate"]}
+    for name, allocd in (("alone", alone), ("beside", beside["allocd"])):
+        found |= {f"p50 {name}, ms": allocd["p50_us"] / 1000,
+                  f"p99 {name}, ms": allocd["p99_us"] / 1000,
+                  f"longest {name}, ms": allocd["max_us"] / 1000}
+    found["p99 beside - p99 alone, ms"] = found["p99 beside, ms"] - found["p99 alone, ms"]
+    return found
+
+
+# ---- publishing ----
+
+@scenario("publishing", "10,000 Allocates a second, and 100 subscribers to Allocated/",
+          Figure(RATE, least=9900), "events heard a second",
+          Figure("events lost", most=0), Figure("gaps in the chain of prev", most=0),
+          "p50 from event to subscriber, ms", "p99 from event to subscriber, ms", P50, P99, MAX)
+def publishing(bench):
+    with bench.node() as node:
+        found = bench.measure(node, "--rate", 10000, "--subscribers", bench.beside(100),
+                              seconds=bench.part)
+    heard = found["heard"]
+    return {RATE: rate(found), "events heard a second": heard["rate"],
+            "events lost": heard["lost"], "gaps in the chain of prev": heard["gaps"],
+            "p50 from event to subscriber, ms": heard["lag_p50_us"] / 1000,
+            "p99 from event to subscriber, ms": heard["lag_p99_us"] / 1000,
+            **times(found["allocd"])}
+
+
+@scenario("deaf-subscriber",
+          "throughput-4096 on two empty stores: nobody listens to the first, and to the second a "
+          "subscriber that reads nothing",
+          "rate of the first", "rate of the second", Figure("second / first", least=0.9))
+def deaf_subscriber(bench):
+    with bench.node() as one, bench.node() as other:
+        return turn_about((one, brief(bench)), (other, brief(bench, "--deaf", 1)))

@@ -53,7 +53,7 @@ class Bench(unittest.TestCase):
     def run_bench(self, *arguments, status=0, programs=PROGRAMS):
         done = subprocess.run(
             [sys.executable, TOOLS / "bench_main.py", "--programs", programs, "--small",
-             "--seconds", "0.5", "--runs", "1", "--dir", self.home / "stores", *arguments],
+             "--seconds", "0.3", "--runs", "1", "--dir", self.home / "stores", *arguments],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
         self.assertEqual(done.returncode, status, done.stderr)
         return done.stdout
