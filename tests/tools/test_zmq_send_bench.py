@@ -192,7 +192,7 @@ class BenchOfAnything(unittest.TestCase):
 
     STATS = {"ok": True, "commands": 1, "queries": "many", 8: 8, "commits": -1}
 
-    def run_bench(self, reply, *arguments, stats=None, welcome=True, tell=None):
+    def run_bench(self, reply, *arguments, stats=None, welcome=True, tell=None, timeout="10"):
         """`tell` makes the body of an event from the number of the Allocate that it is sent for."""
         asked = []
 
@@ -206,7 +206,7 @@ class BenchOfAnything(unittest.TestCase):
 
         with fake_node.FakeNode(handler, welcome=welcome) as node:
             done = subprocess.run(
-                [ZMQ_SEND, "-e", node.commands, "--events", node.events, "--timeout", "0.5",
+                [ZMQ_SEND, "-e", node.commands, "--events", node.events, "--timeout", timeout,
                  "bench", "--skus", "1",
                  "--seconds", "0.2", "--inflight", "40", *arguments],
                 capture_output=True, timeout=60, check=False)
@@ -222,7 +222,7 @@ class BenchOfAnything(unittest.TestCase):
                 self.assertIn("a reply broke the protocol", error)
 
     def test_a_node_that_falls_silent(self):
-        status, out, error = self.run_bench(lambda _: None)
+        status, out, error = self.run_bench(lambda _: None, timeout="0.5")
         self.assertEqual((status, out), (4, ""))
         self.assertIn("no reply within 500 ms", error)
 
@@ -275,7 +275,7 @@ class BenchOfAnything(unittest.TestCase):
 
     def test_subscribers_that_nobody_welcomes(self):
         status, out, error = self.run_bench(lambda _: {"ok": True}, "--subscribers", "2",
-                                            welcome=False)
+                                            welcome=False, timeout="0.5")
         self.assertEqual((status, out), (3, ""))
         self.assertIn("no welcome for 2 subscribers from tcp://", error)
 
