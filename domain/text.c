@@ -47,6 +47,10 @@ bool text_is_name(struct text t, size_t max)
     if (text_is_none(t) || t.len == 0 || t.len > max)
         return false;
     for (size_t at = 0; at < t.len;) {
+        if (t.data[at] >= 0x20 && t.data[at] < 0x7f) { /* most names are nothing but these */
+            at++;
+            continue;
+        }
         size_t bytes = text_character(t.data + at, t.len - at);
         if (bytes == 0 || is_control((const unsigned char *)t.data + at, bytes))
             return false;

@@ -13,7 +13,7 @@ struct event_socket *event_socket_new(void *context, const struct config *config
                                       struct logger *logger, char error[SOCKET_ERROR_BYTES]);
 void event_socket_destroy(struct event_socket **socket);
 
-void *event_socket_socket(const struct event_socket *socket); /* for zmq_poll */
+void *event_socket_socket(const struct event_socket *socket); /* to wait for */
 const char *event_socket_endpoint(const struct event_socket *socket);
 
 /* The port of bus/ports.h. It lives as long as the socket. */

@@ -49,7 +49,7 @@ struct guard_report {
     int fd;
 };
 
-/* For zmq_poll: readable when there are reports. */
+/* To wait for: it has a message when there are reports. */
 void *guard_socket(const struct guard *guard);
 
 /* False: there is none. */

@@ -11,6 +11,7 @@
 #include "store/codec.h"
 #include "store/lmdb_store.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
@@ -341,30 +342,32 @@ static void begin_turn(struct node *node)
 }
 
 /* Milliseconds until something is due. */
-static long time_to_wait(const struct node *node)
+static int time_to_wait(const struct node *node)
 {
     if (router_has_parked(node->router))
         return 0;
     uint64_t wait = node->heartbeat_ms > node->now_ms ? node->heartbeat_ms - node->now_ms : 0;
     if (router_has_slow_peers(node->router) && wait > PEERS_CHECK_MS)
         wait = PEERS_CHECK_MS;
-    return (long)wait;
+    return (int)wait;
 }
 
+/* As zmq_poll would, which looks at each socket twice and asks the kernel each time. */
 static void wait_for_work(struct node *node)
 {
-    void *upstream = upstream_socket(node->upstream);
-    zmq_pollitem_t items[] = {
-        {router_socket(node->router), 0, ZMQ_POLLIN, 0},
-        {guard_socket(node->guard), 0, ZMQ_POLLIN, 0},
-        {event_socket_socket(node->events), 0, ZMQ_POLLIN, 0},
-        {NULL, node->signal_fd, ZMQ_POLLIN, 0},
-        {upstream, 0, ZMQ_POLLIN, 0},
-    };
-    int count = (int)(sizeof items / sizeof *items) - (upstream == NULL);
-    begin_turn(node);
-    zmq_poll(items, count, time_to_wait(node));
-    node->must_stop = (items[3].revents & ZMQ_POLLIN) != 0;
+    void *sockets[] = {router_socket(node->router), guard_socket(node->guard),
+                       event_socket_socket(node->events), upstream_socket(node->upstream)};
+    enum { SOCKETS = sizeof sockets / sizeof *sockets };
+    struct pollfd items[SOCKETS + 1] = {{.fd = node->signal_fd, .events = POLLIN}};
+    nfds_t count = 1;
+    bool has_message = false;
+    for (size_t i = 0; i < SOCKETS && sockets[i] != NULL; i++) {
+        has_message = has_message || socket_has_message(sockets[i]);
+        items[count++] = (struct pollfd){.fd = socket_fd(sockets[i]), .events = POLLIN};
+    }
+    node->now_ms = monotonic_ms();
+    poll(items, count, has_message ? 0 : time_to_wait(node));
+    node->must_stop = (items[0].revents & POLLIN) != 0;
     begin_turn(node);
 }
 

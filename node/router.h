@@ -16,7 +16,7 @@ struct router *router_new(void *context, const struct config *config, struct gua
                           char error[SOCKET_ERROR_BYTES]);
 void router_destroy(struct router **router);
 
-void *router_socket(const struct router *router); /* for zmq_poll */
+void *router_socket(const struct router *router); /* to wait for */
 
 /* The endpoint as bound. */
 const char *router_endpoint(const struct router *router);

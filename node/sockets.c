@@ -70,3 +70,20 @@ bool socket_bind(void *socket, const char *endpoint, char bound[ENDPOINT_SIZE],
     snprintf(error, SOCKET_ERROR_BYTES, "cannot bind %s: %s", endpoint, why);
     return false;
 }
+
+int socket_fd(void *socket)
+{
+    int fd = -1;
+    size_t size = sizeof fd;
+    int rc = zmq_getsockopt(socket, ZMQ_FD, &fd, &size);
+    assert(rc == 0);
+    (void)rc;
+    return fd;
+}
+
+bool socket_has_message(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
+}

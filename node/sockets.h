@@ -23,4 +23,11 @@ void *socket_new(void *context, int type, const struct config *config, const cha
 bool socket_bind(void *socket, const char *endpoint, char bound[ENDPOINT_SIZE],
                  char error[SOCKET_ERROR_BYTES]);
 
+/* The descriptor that becomes readable when something comes for the socket: only what comes after
+ * socket_has_message said that there is nothing. */
+int socket_fd(void *socket);
+
+/* Whether a message can be received now. */
+bool socket_has_message(void *socket);
+
 #endif

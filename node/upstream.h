@@ -16,7 +16,7 @@ struct upstream *upstream_new(void *context, const struct config *config, struct
                               struct logger *logger, char error[SOCKET_ERROR_BYTES]);
 void upstream_destroy(struct upstream **upstream);
 
-/* For zmq_poll; NULL where nothing is to be read now: no endpoint, or commands that were not
+/* To wait for; NULL where nothing is to be read now: no endpoint, or commands that were not
  * committed wait to be tried again. */
 void *upstream_socket(const struct upstream *upstream);
 

@@ -185,7 +185,7 @@ static void pack_types(struct codec *codec, field_TYPES types)
     size_t count = 0;
     for (enum message_type type = MESSAGE_NONE + 1; type < MESSAGE_TYPES; type++)
         count += (types & type_bit(type)) != 0;
-    msgpack_pack_array(&codec->packer, count);
+    pack_array(codec, count);
     for (enum message_type type = MESSAGE_NONE + 1; type < MESSAGE_TYPES; type++)
         if ((types & type_bit(type)) != 0)
             pack_key(codec, message_info(type)->name);

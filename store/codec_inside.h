@@ -8,11 +8,12 @@
 #include <msgpack.h>
 
 struct codec {
-    msgpack_zone zone;      /* of the objects in the body that was unpacked last */
-    msgpack_sbuffer buffer; /* what was encoded last */
-    msgpack_packer packer;  /* writes into the buffer */
-    bool has_failed;        /* no memory for something since pack_begin */
-    struct text *keys;      /* scratch memory for the scan */
+    msgpack_zone zone; /* of the objects in the body that was unpacked last */
+    char *bytes;       /* what was encoded last */
+    size_t len;
+    size_t capacity;
+    bool has_failed;   /* no memory for something since pack_begin */
+    struct text *keys; /* scratch memory for the scan */
 };
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -41,11 +42,21 @@ enum outcome read_values(const struct field *fields, size_t count,
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
+/* All in the smallest form. */
+
 /* Begins a body: a map of so many pairs. */
 void pack_begin(struct codec *codec, size_t pairs);
 
 /* Ends it. False: there was no memory for all of it, and *out is untouched. */
 bool pack_end(struct codec *codec, struct text *out);
+
+/* The head of a map of so many pairs, or of an array of so many elements. */
+void pack_map(struct codec *codec, size_t pairs);
+void pack_array(struct codec *codec, size_t elements);
+
+void pack_nil(struct codec *codec);
+void pack_bool(struct codec *codec, bool flag);
+void pack_number(struct codec *codec, uint64_t number);
 
 /* A str; nil where the text is absent. */
 void pack_text(struct codec *codec, struct text t);
@@ -64,20 +75,7 @@ void pack_field(struct codec *codec, const struct field *field, const void *base
 
 static inline void pack_key(struct codec *codec, const char *key)
 {
-    msgpack_pack_str_with_body(&codec->packer, key, strlen(key));
-}
-
-static inline void pack_number(struct codec *codec, uint64_t number)
-{
-    msgpack_pack_uint64(&codec->packer, number);
-}
-
-static inline void pack_bool(struct codec *codec, bool flag)
-{
-    if (flag)
-        msgpack_pack_true(&codec->packer);
-    else
-        msgpack_pack_false(&codec->packer);
+    pack_text(codec, text_of(key));
 }
 
 static inline void pack_text_pair(struct codec *codec, const char *key, struct text t)

@@ -61,12 +61,12 @@ static void write_sentence(struct sentence *sentence, const struct reply *reply)
 static void pack_array_pair(struct codec *codec, const char *key, size_t count)
 {
     pack_key(codec, key);
-    msgpack_pack_array(&codec->packer, count);
+    pack_array(codec, count);
 }
 
 static void pack_line(struct codec *codec, const struct line_view *line)
 {
-    msgpack_pack_map(&codec->packer, 3);
+    pack_map(codec, 3);
     pack_text_pair(codec, "sku", line->sku);
     pack_number_pair(codec, "qty", line->qty);
     pack_text_pair(codec, "batchref", line->batchref);
@@ -92,7 +92,7 @@ static void pack_batches(struct codec *codec, const struct batch_view *rows, siz
 {
     pack_array_pair(codec, "batches", count);
     for (size_t i = 0; i < count; i++) {
-        msgpack_pack_map(&codec->packer, 4);
+        pack_map(codec, 4);
         pack_text_pair(codec, "ref", rows[i].ref);
         pack_stock_of_batch(codec, &rows[i]);
     }
@@ -122,7 +122,7 @@ static void pack_batch(struct codec *codec, const struct batch_view *batch)
 
 static void pack_product(struct codec *codec, const struct product_view *product)
 {
-    msgpack_pack_map(&codec->packer, 4);
+    pack_map(codec, 4);
     pack_text_pair(codec, "sku", product->sku);
     pack_number_pair(codec, "version", product->version);
     pack_number_pair(codec, "available", product->available);
@@ -144,7 +144,7 @@ static void pack_event_page(struct codec *codec, const struct event_page *page)
         pack_encoded(codec, page->rows[i].body);
     pack_key(codec, "next");
     if (page->next == 0)
-        msgpack_pack_nil(&codec->packer);
+        pack_nil(codec);
     else
         pack_number(codec, page->next);
     pack_number_pair(codec, "head", page->head);
