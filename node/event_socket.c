@@ -16,6 +16,7 @@ struct event_socket {
     struct stats *stats;
     struct logger *logger;
     struct log_limit cut_limit;
+    bool was_subscribed; /* once by anybody: before that nothing has to be sent */
     char endpoint[ENDPOINT_SIZE];
 };
 
@@ -31,6 +32,8 @@ static void publish(struct publisher *publisher, enum message_type type, struct 
                     struct text body)
 {
     struct event_socket *s = (struct event_socket *)(void *)publisher;
+    if (!s->was_subscribed)
+        return;
     char topic[TOPIC_MAX_BYTES];
     size_t len = codec_topic(type, sku, topic);
     send_frames(s, topic, len, body);
@@ -138,6 +141,7 @@ bool event_socket_welcomes(struct event_socket *socket, uint64_t now_ms)
             guard_count_drain(socket->guard, GUARDED_EVENTS);
             return welcomes;
         }
+        socket->was_subscribed = true;
         welcomes = take_frame(socket, &frame, now_ms) || welcomes;
         zmq_msg_close(&frame);
     }

@@ -67,7 +67,7 @@ static bool grow(struct codec *codec, size_t bytes)
 }
 
 /* Where the next ones go. NULL: no memory. */
-static char *room_for(struct codec *codec, size_t bytes)
+static inline char *room_for(struct codec *codec, size_t bytes)
 {
     if (codec->capacity - codec->len < bytes && !grow(codec, bytes))
         return NULL;
@@ -93,7 +93,7 @@ static const struct form str_form = {0xa0, 31, 0xd9, 0};
 static const struct form array_form = {0x90, 15, 0xdb, 1};
 static const struct form map_form = {0x80, 15, 0xdd, 1};
 
-static char *write_head(char *at, struct form form, uint64_t number)
+static inline char *write_head(char *at, struct form form, uint64_t number)
 {
     if (number <= form.number_max) {
         *at = (char)(form.with_number | number);

@@ -117,24 +117,35 @@ enum store_result lmdb_remembered_put(struct unit_of_work *unit, const struct re
     return STORE_OK;
 }
 
+static enum store_result evict_first(struct lmdb_store *store, MDB_cursor *cursor)
+{
+    uint64_t number = store->meta.ids_first;
+    MDB_val k;
+    MDB_val v;
+    struct remembered oldest;
+    if (mdb_cursor_get(cursor, &k, &v, MDB_FIRST) != 0 ||
+        !text_equal(lmdb_text(k), number_key(&number)) ||
+        !record_get_remembered(number, lmdb_text(v), &oldest))
+        return STORE_DAMAGED;
+    if (!add_change(&store->outdated, id_hash(store, oldest.id), number))
+        return STORE_FAILED;
+    int rc = mdb_cursor_del(cursor, 0);
+    if (rc == 0)
+        store->meta.ids_first++;
+    return lmdb_write_result(&store->env, rc);
+}
+
 enum store_result lmdb_remembered_evict(struct lmdb_store *store)
 {
-    while (store->meta.ids_next - store->meta.ids_first > store->ids_kept) {
-        uint64_t number = store->meta.ids_first;
-        struct text value;
-        struct remembered oldest;
-        enum store_result result =
-            lmdb_get(store->txn, store->env.remembered, number_key(&number), &value);
-        if (result != STORE_OK || !record_get_remembered(number, value, &oldest))
-            return STORE_DAMAGED;
-        if (!add_change(&store->outdated, id_hash(store, oldest.id), number))
-            return STORE_FAILED;
-        int rc = lmdb_delete(store->txn, store->env.remembered, number_key(&number));
-        if (rc != 0)
-            return lmdb_write_result(&store->env, rc);
-        store->meta.ids_first++;
+    MDB_cursor *cursor = NULL;
+    enum store_result result = STORE_OK;
+    while (result == STORE_OK && store->meta.ids_next - store->meta.ids_first > store->ids_kept) {
+        int rc = cursor == NULL ? mdb_cursor_open(store->txn, store->env.remembered, &cursor) : 0;
+        result = rc == 0 ? evict_first(store, cursor) : lmdb_write_result(&store->env, rc);
     }
-    return STORE_OK;
+    if (cursor != NULL)
+        mdb_cursor_close(cursor);
+    return result;
 }
 
 void lmdb_remembered_settle(struct lmdb_store *store, bool committed)
