@@ -93,6 +93,7 @@ static const struct form str_form = {0xa0, 31, 0xd9, 0};
 static const struct form array_form = {0x90, 15, 0xdb, 1};
 static const struct form map_form = {0x80, 15, 0xdd, 1};
 
+/* Requires: room for HEAD_BYTES_MAX. */
 static inline char *write_head(char *at, struct form form, uint64_t number)
 {
     if (number <= form.number_max) {

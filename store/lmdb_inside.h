@@ -37,7 +37,8 @@ struct lmdb_store {
     struct codec *codec;
 
     MDB_txn *txn;           /* of the open unit, else NULL */
-    MDB_txn *read_txn;      /* of the reader while no unit is open; reset between queries */
+    MDB_txn *read_txn;      /* of the reader while no unit is open, ... */
+    bool is_reading;        /* ... and whether it is one now, or rests */
     uint64_t now_ms;        /* of the open unit */
     struct meta meta;       /* with what the open unit did */
     struct meta committed;  /* as on disk */
@@ -131,6 +132,11 @@ enum store_result lmdb_fold_replay(struct lmdb_store *store);
 
 /* Forgets the products in memory; lmdb_fold_replay must follow before anything else. */
 void lmdb_fold_forget(struct lmdb_store *store);
+
+/* ---- lmdb_reader.c ---- */
+
+/* Closes the reader's snapshot: pages that it sees could not be used again. */
+void lmdb_reader_rest(struct lmdb_store *store);
 
 /* ---- lmdb_remembered.c: replies by id ---- */
 

@@ -2,30 +2,40 @@
  * over. While a unit is open they see what it has done; else a short transaction of their own. */
 #include "store/lmdb_inside.h"
 
-/* The transaction to read in. Requires: end_read follows. */
+/* The snapshot of the reader, open until the next unit begins: nobody else writes. */
+static enum store_result open_snapshot(struct lmdb_store *store)
+{
+    if (store->is_reading)
+        return STORE_OK;
+    int rc = store->read_txn == NULL
+                 ? mdb_txn_begin(store->env.env, NULL, MDB_RDONLY, &store->read_txn)
+                 : mdb_txn_renew(store->read_txn);
+    store->is_reading = rc == 0;
+    return rc == 0 ? STORE_OK : STORE_FAILED;
+}
+
+void lmdb_reader_rest(struct lmdb_store *store)
+{
+    if (store->is_reading)
+        mdb_txn_reset(store->read_txn);
+    store->is_reading = false;
+}
+
+/* The transaction to read in. */
 static enum store_result begin_read(struct lmdb_store *store, MDB_txn **txn)
 {
     if (store->txn != NULL) {
         *txn = store->txn;
         return lmdb_products_write_due(store);
     }
-    int rc = store->read_txn == NULL
-                 ? mdb_txn_begin(store->env.env, NULL, MDB_RDONLY, &store->read_txn)
-                 : mdb_txn_renew(store->read_txn);
+    enum store_result result = open_snapshot(store);
     *txn = store->read_txn;
-    if (rc != 0)
-        return STORE_FAILED;
+    if (result != STORE_OK)
+        return result;
     store->txn = store->read_txn; /* to replay in */
-    enum store_result result = lmdb_fold_replay(store);
+    result = lmdb_fold_replay(store);
     store->txn = NULL;
     return result;
-}
-
-/* No transaction stays open over a poll: pages that it sees could not be used again. */
-static void end_read(struct lmdb_store *store)
-{
-    if (store->txn == NULL && store->read_txn != NULL)
-        mdb_txn_reset(store->read_txn);
 }
 
 /* How far a page may still go. */
@@ -194,7 +204,6 @@ static enum store_result lines_(struct reader *reader, const struct get_allocati
                               line_row, sizeof *out->rows);
     if (result == STORE_OK && listing.count == 0)
         result = find_order(store, listing.txn, query->orderid);
-    end_read(store);
     if (result == STORE_OK)
         *out = (struct line_page){listing.rows, listing.count, listing.next};
     return result;
@@ -318,7 +327,6 @@ static enum store_result stock_(struct reader *reader, const struct get_stock *q
     enum store_result result = begin_read(store, &txn);
     if (result == STORE_OK)
         result = read_stock(store, txn, query->sku, arena, &view);
-    end_read(store);
     if (result == STORE_OK)
         *out = view;
     return result;
@@ -352,7 +360,6 @@ static enum store_result batches_(struct reader *reader, const struct list_batch
     if (result == STORE_OK)
         result = read_listing(&listing, store->env.batches, &prefix, query->after, query->limit,
                               listed_batch, sizeof *out->rows);
-    end_read(store);
     if (result == STORE_OK)
         *out = (struct batch_page){listing.rows, listing.count, listing.next};
     return result;
@@ -376,7 +383,6 @@ static enum store_result batch_(struct reader *reader, const struct get_batch *q
         result = STORE_FAILED;
     if (result == STORE_OK)
         result = batch_row(store, txn, sku, query->ref, arena, out);
-    end_read(store);
     return result;
 }
 
@@ -409,7 +415,6 @@ static enum store_result products_(struct reader *reader, const struct list_prod
     if (result == STORE_OK)
         result = read_listing(&listing, store->env.products, &no_prefix, query->after, query->limit,
                               listed_product, sizeof *out->rows);
-    end_read(store);
     if (result == STORE_OK)
         *out = (struct product_page){listing.rows, listing.count, listing.next};
     return result;
@@ -485,7 +490,6 @@ static enum store_result events_(struct reader *reader, const struct get_events 
     enum store_result result = begin_read(store, &txn);
     if (result == STORE_OK && query->after < head)
         result = read_events(store, txn, query, arena, &page);
-    end_read(store);
     if (result == STORE_OK)
         *out = page;
     return result;

@@ -6,6 +6,7 @@
 static enum store_result unit_begin_(struct unit_of_work *unit, uint64_t now_ms)
 {
     struct lmdb_store *store = store_of_unit(unit);
+    lmdb_reader_rest(store);
     arena_reset(store->arena);
     product_cache_trim(store->cache);
     store->now_ms = now_ms;
