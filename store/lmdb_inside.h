@@ -30,6 +30,13 @@ struct lmdb_fold {
     size_t common;
 };
 
+/* The request whose id was asked for last. */
+struct asked {
+    struct text id;
+    uint64_t hash;         /* of the id */
+    struct text canonical; /* the request */
+};
+
 struct lmdb_store {
     struct unit_of_work unit;
     struct reader reader;
@@ -56,6 +63,7 @@ struct lmdb_store {
     struct remembered_index *index;
     uint64_t ids_kept;
     uint64_t hash_seed;            /* so that nobody can choose ids that collide */
+    struct asked asked;            /* texts of the open unit */
     struct index_changes added;    /* by the open unit */
     struct index_changes outdated; /* by the open unit: to be removed once it is committed */
 };

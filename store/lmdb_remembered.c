@@ -50,21 +50,33 @@ enum store_result lmdb_remembered_open(struct lmdb_store *store)
 }
 
 /* The reply remembered for an id. Its texts are LMDB's. */
-static enum store_result find(struct lmdb_store *store, struct text id, struct remembered *out)
+static enum store_result find(struct lmdb_store *store, const struct asked *asked,
+                              struct remembered *out)
 {
-    uint64_t hash = id_hash(store, id);
     uint64_t number;
     size_t cursor = 0;
-    while (remembered_index_next(store->index, hash, store->meta.ids_next, &cursor, &number)) {
+    while (
+        remembered_index_next(store->index, asked->hash, store->meta.ids_next, &cursor, &number)) {
         struct text value;
         enum store_result result =
             lmdb_get(store->txn, store->env.remembered, number_key(&number), &value);
         if (result != STORE_OK || !record_get_remembered(number, value, out))
             return STORE_DAMAGED;
-        if (text_equal(out->id, id))
+        if (text_equal(out->id, asked->id))
             return STORE_OK;
     }
     return STORE_NOT_FOUND;
+}
+
+/* The index is far away: what is needed in any case is done while it comes. */
+static bool ask(struct lmdb_store *store, const struct request *request)
+{
+    struct text canonical;
+    store->asked.id = request->id;
+    store->asked.hash = id_hash(store, request->id);
+    remembered_index_expect(store->index, store->asked.hash);
+    return codec_encode_request(store->codec, request, &canonical) &&
+           arena_text(store->arena, canonical, &store->asked.canonical);
 }
 
 enum store_result lmdb_remembered_recall(struct unit_of_work *unit, const struct request *request,
@@ -72,14 +84,13 @@ enum store_result lmdb_remembered_recall(struct unit_of_work *unit, const struct
 {
     struct lmdb_store *store = store_of_unit(unit);
     struct remembered found;
-    enum store_result result = find(store, request->id, &found);
+    if (!ask(store, request))
+        return STORE_FAILED;
+    enum store_result result = find(store, &store->asked, &found);
     if (result != STORE_OK)
         return result;
-    struct text canonical;
     struct text batchref;
-    if (!codec_encode_request(store->codec, request, &canonical))
-        return STORE_FAILED;
-    if (!text_equal(canonical, found.request))
+    if (!text_equal(store->asked.canonical, found.request))
         return STORE_OTHER;
     if (!arena_text(store->arena, found.batchref, &batchref))
         return STORE_FAILED;
@@ -94,13 +105,14 @@ enum store_result lmdb_remembered_put(struct unit_of_work *unit, const struct re
                                       const struct reply *reply)
 {
     struct lmdb_store *store = store_of_unit(unit);
+    const struct asked *asked = &store->asked;
+    assert(text_equal(asked->id, request->id)); /* as unit_remember requires */
     struct remembered remembered = {.id = request->id,
+                                    .request = asked->canonical,
                                     .outcome = reply->outcome,
                                     .duplicate = reply->duplicate,
                                     .seq = reply->seq,
                                     .batchref = reply->batchref};
-    if (!codec_encode_request(store->codec, request, &remembered.request))
-        return STORE_FAILED;
     uint64_t number = store->meta.ids_next;
     struct record record;
     record_put_remembered(&record, number, &remembered);
@@ -108,10 +120,9 @@ enum store_result lmdb_remembered_put(struct unit_of_work *unit, const struct re
                          number_key(&number), &record);
     if (rc != 0)
         return lmdb_write_result(&store->env, rc);
-    uint64_t hash = id_hash(store, request->id);
-    if (!add_change(&store->added, hash, number))
+    if (!add_change(&store->added, asked->hash, number))
         return STORE_FAILED;
-    remembered_index_add(store->index, hash, number);
+    remembered_index_add(store->index, asked->hash, number);
     store->meta.ids_next++;
     CRASH_POINT(reply_remembered);
     return STORE_OK;

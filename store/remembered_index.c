@@ -92,6 +92,11 @@ void remembered_index_remove(struct remembered_index *index, uint64_t hash, uint
     index->slots[hole] = 0;
 }
 
+void remembered_index_expect(const struct remembered_index *index, uint64_t hash)
+{
+    __builtin_prefetch(&index->slots[tag_of(hash) & index->mask]);
+}
+
 bool remembered_index_next(const struct remembered_index *index, uint64_t hash, uint64_t near,
                            size_t *cursor, uint64_t *number)
 {

@@ -17,6 +17,9 @@ struct remembered_index;
 struct remembered_index *remembered_index_new(size_t entries);
 void remembered_index_destroy(struct remembered_index **index);
 
+/* Has the processor fetch what the next look for that hash needs, which is far away as a rule. */
+void remembered_index_expect(const struct remembered_index *index, uint64_t hash);
+
 /* Requires: it holds fewer than `entries`, and not this number yet. Numbers of the entries that are
  * in it at one time lie less than 2^39 apart. */
 void remembered_index_add(struct remembered_index *index, uint64_t hash, uint64_t number);
