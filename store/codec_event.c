@@ -60,18 +60,133 @@ static enum message_type unpack_event(struct codec *codec, struct text body,
     return message_is_event(type) ? type : MESSAGE_NONE;
 }
 
-bool codec_decode_event(struct codec *codec, struct text body, struct event *out)
+/* ---- an event in the very form in which codec_encode_event writes it: most are read so ---- */
+
+struct input {
+    const unsigned char *at;
+    const unsigned char *end;
+    size_t pairs; /* that are still to come */
+};
+
+static bool take_str(struct input *in, size_t len, msgpack_object *out)
+{
+    if (len > (size_t)(in->end - in->at))
+        return false;
+    out->type = MSGPACK_OBJECT_STR;
+    out->via.str.ptr = (const char *)in->at;
+    out->via.str.size = (uint32_t)len;
+    in->at += len;
+    return true;
+}
+
+static bool take_number(struct input *in, size_t bytes, msgpack_object *out)
+{
+    if (bytes > (size_t)(in->end - in->at))
+        return false;
+    uint64_t number = 0;
+    for (size_t i = 0; i < bytes; i++)
+        number = number << 8 | *in->at++;
+    out->type = MSGPACK_OBJECT_POSITIVE_INTEGER;
+    out->via.u64 = number;
+    return true;
+}
+
+/* False: it is none of those that events have, or cut short. */
+static bool take_value(struct input *in, msgpack_object *out)
+{
+    if (in->at == in->end)
+        return false;
+    unsigned char first = *in->at++;
+    if (first <= 0x7f) {
+        in->at--;
+        return take_number(in, 1, out);
+    }
+    if (first >= 0xa0 && first <= 0xbf)
+        return take_str(in, first & 0x1f, out);
+    if (first == 0xd9 && in->at < in->end) {
+        size_t len = *in->at++;
+        return take_str(in, len, out);
+    }
+    if (first >= 0xcc && first <= 0xcf)
+        return take_number(in, (size_t)1 << (first - 0xcc), out);
+    out->type = first == 0xc0 ? MSGPACK_OBJECT_NIL : MSGPACK_OBJECT_BOOLEAN;
+    out->via.boolean = first == 0xc3;
+    return first == 0xc0 || first == 0xc2 || first == 0xc3;
+}
+
+/* The value of the next pair. False, and nothing is taken: that has another key. */
+static bool take_pair(struct input *in, const char *name, msgpack_object *value)
+{
+    struct input begin = *in;
+    msgpack_object key;
+    if (in->pairs > 0 && take_value(in, &key) && text_equal(text_of_value(&key), text_of(name)) &&
+        take_value(in, value)) {
+        in->pairs--;
+        return true;
+    }
+    *in = begin;
+    return false;
+}
+
+static bool take_field(struct input *in, const struct field *field, void *base)
+{
+    msgpack_object value;
+    const msgpack_object *values[MESSAGE_FIELDS_MAX] = {NULL};
+    if (take_pair(in, field->name, &value))
+        values[0] = &value;
+    const struct field *fault = NULL;
+    return read_values(field, 1, values, base, &fault) == OUTCOME_DONE;
+}
+
+static bool take_type(struct input *in, struct event *event)
+{
+    msgpack_object value;
+    if (!take_pair(in, "type", &value) || value.type != MSGPACK_OBJECT_STR)
+        return false;
+    event->type = message_type_named(text_of_value(&value));
+    return message_is_event(event->type);
+}
+
+/* False: it is in another form, or none; *event is not to be used. */
+static bool read_as_written(struct text body, struct event *event)
+{
+    const unsigned char *bytes = (const unsigned char *)body.data;
+    if (body.len == 0 || bytes[0] < 0x80 || bytes[0] > 0x8f)
+        return false;
+    struct input in = {bytes + 1, bytes + body.len, bytes[0] & 0x0f};
+    for (size_t i = 0; i < COMMON_FIELDS; i++) {
+        if (i == PLACE_OF_TYPE && !take_type(&in, event))
+            return false;
+        if (!take_field(&in, &common_fields[i], event))
+            return false;
+    }
+    const struct message_info *info = message_info(event->type);
+    for (size_t i = 0; i < info->field_count; i++)
+        if (!take_field(&in, &info->fields[i], &event->as))
+            return false;
+    return in.pairs == 0 && in.at == in.end;
+}
+
+static bool read_in_any_form(struct codec *codec, struct text body, struct event *event)
 {
     msgpack_object_map map;
+    event->type = unpack_event(codec, body, &map);
+    if (event->type == MESSAGE_NONE)
+        return false;
+    const struct message_info *info = message_info(event->type);
+    return read_some(&map, common_fields, COMMON_FIELDS, event) &&
+           read_some(&map, info->fields, info->field_count, &event->as);
+}
+
+bool codec_decode_event(struct codec *codec, struct text body, struct event *out)
+{
     struct event event;
     memset(&event, 0, sizeof event);
-    event.type = unpack_event(codec, body, &map);
-    if (event.type == MESSAGE_NONE)
-        return false;
-    const struct message_info *info = message_info(event.type);
-    if (!read_some(&map, common_fields, COMMON_FIELDS, &event) ||
-        !read_some(&map, info->fields, info->field_count, &event.as))
-        return false;
+    if (!read_as_written(body, &event)) {
+        memset(&event, 0, sizeof event);
+        if (!read_in_any_form(codec, body, &event))
+            return false;
+    }
     *out = event;
     return true;
 }

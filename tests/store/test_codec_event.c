@@ -65,11 +65,20 @@ static void events_are_written_and_read(void **state)
         assert_true(codec_encode_event(codec, &copy, &bytes));
         assert_true(text_equal(first, bytes));
         char whole[512];
-        assert_true(first.len <= sizeof whole);
+        assert_true(first.len + 6 <= sizeof whole);
         size_t whole_len = first.len;
         memcpy(whole, first.data, whole_len);
         for (size_t len = 0; len < whole_len; len++)
             assert_false(codec_decode_event(codec, body_copy(whole, len), &copy));
+        whole[0]++; /* of the pairs: one is missing */
+        assert_false(codec_decode_event(codec, body_copy(whole, whole_len), &copy));
+        memcpy(whole + whole_len, "\xa4more\xc0", 6); /* a pair that nobody here writes */
+        assert_true(codec_decode_event(codec, body_copy(whole, whole_len + 6), &copy));
+        assert_true(codec_encode_event(codec, &copy, &bytes));
+        assert_int_equal(bytes.len, whole_len);
+        assert_memory_equal(bytes.data + 1, whole + 1, whole_len - 1);
+        whole[0]--; /* bytes that trail */
+        assert_false(codec_decode_event(codec, body_copy(whole, whole_len + 6), &copy));
     }
 }
 
