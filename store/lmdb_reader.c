@@ -285,7 +285,7 @@ static enum store_result batches_in_use(struct lmdb_store *store, MDB_txn *txn, 
     return result == STORE_OK && out->batch_count != shown ? STORE_DAMAGED : result;
 }
 
-/* The same, of a product that is ahead of its tables. */
+/* The same, of a product in memory. */
 static enum store_result batches_in_memory(const struct product *product, size_t shown,
                                            struct arena *arena, struct stock_view *out)
 {
@@ -299,11 +299,25 @@ static enum store_result batches_in_memory(const struct product *product, size_t
     return STORE_OK;
 }
 
+/* What is in memory need not be read, ahead of its tables or not. NULL: it is not, or it is one
+ * that was added and has no event. */
+static const struct product *product_in_memory(const struct lmdb_store *store, struct text sku)
+{
+    const struct cached_product *cached = product_cache_peek(store->cache, sku);
+    bool is_there = cached != NULL && product_totals(cached->product)->version > 0;
+    return is_there ? cached->product : NULL;
+}
+
 static enum store_result read_stock(struct lmdb_store *store, MDB_txn *txn, struct text sku,
                                     struct arena *arena, struct stock_view *out)
 {
+    const struct product *product = product_in_memory(store, sku);
     struct product_totals totals;
-    enum store_result result = get_totals(store, txn, sku, &totals);
+    enum store_result result = STORE_OK;
+    if (product != NULL)
+        totals = *product_totals(product);
+    else
+        result = get_totals(store, txn, sku, &totals);
     if (result != STORE_OK)
         return result;
     size_t shown = totals.open < STOCK_BATCHES_MAX ? (size_t)totals.open : STOCK_BATCHES_MAX;
@@ -314,9 +328,8 @@ static enum store_result read_stock(struct lmdb_store *store, MDB_txn *txn, stru
                                .exhausted = totals.batches - totals.open};
     if (out->batches == NULL)
         return STORE_FAILED;
-    const struct cached_product *ahead = product_cache_ahead(store->cache, sku);
-    return ahead != NULL ? batches_in_memory(ahead->product, shown, arena, out)
-                         : batches_in_use(store, txn, shown, arena, out);
+    return product != NULL ? batches_in_memory(product, shown, arena, out)
+                           : batches_in_use(store, txn, shown, arena, out);
 }
 static enum store_result stock_(struct reader *reader, const struct get_stock *query,
                                 struct arena *arena, struct stock_view *out)

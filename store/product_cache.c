@@ -107,6 +107,11 @@ const struct cached_product *product_cache_ahead(const struct product_cache *cac
     return cached != NULL && cached->is_ahead ? cached : NULL;
 }
 
+const struct cached_product *product_cache_peek(const struct product_cache *cache, struct text sku)
+{
+    return find(cache, sku);
+}
+
 /* More buckets keep chains short; without memory for them the chains just grow. */
 static void grow(struct product_cache *cache)
 {

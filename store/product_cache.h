@@ -42,6 +42,9 @@ const struct cached_product *product_cache_ahead(const struct product_cache *cac
  * product of that SKU is there. */
 struct cached_product *product_cache_add(struct product_cache *cache, struct product *product);
 
+/* The product if it is in memory, ahead of its tables or not. That does not count as a use. */
+const struct cached_product *product_cache_peek(const struct product_cache *cache, struct text sku);
+
 /* The product, and the batch with that ref (absent: none), went ahead of the tables. `is_due`: they
  * have to catch up with the open unit. `rank`: its place among those to be written. False: no
  * memory. */
