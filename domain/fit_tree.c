@@ -11,8 +11,8 @@ static int key_order(struct fit_key a, struct fit_key b)
     return (a.minor > b.minor) - (a.minor < b.minor);
 }
 
-/* splitmix64: spreads keys that follow each other. */
-static uint64_t spread(struct fit_key key)
+/* Which of two nodes stands higher. splitmix64: spreads keys that follow each other. */
+static uint64_t priority(struct fit_key key)
 {
     uint64_t x = key.major * 0x9e3779b97f4a7c15u + key.minor + 0x9e3779b97f4a7c15u;
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -53,7 +53,7 @@ static struct fit_node *merge(struct fit_node *a, struct fit_node *b)
 {
     if (a == NULL || b == NULL)
         return a != NULL ? a : b;
-    struct fit_node *top = a->priority >= b->priority ? a : b;
+    struct fit_node *top = priority(a->key) >= priority(b->key) ? a : b;
     if (top == a)
         a->right = merge(a->right, b);
     else
@@ -67,7 +67,7 @@ static struct fit_node *insert_below(struct fit_node *node, struct fit_node *new
     if (node == NULL)
         return new;
     assert(key_order(node->key, new->key) != 0);
-    if (new->priority > node->priority) {
+    if (priority(new->key) > priority(node->key)) {
         split(node, new->key, &new->left, &new->right);
         update(new);
         return new;
@@ -83,7 +83,7 @@ static struct fit_node *insert_below(struct fit_node *node, struct fit_node *new
 void fit_tree_insert(struct fit_tree *tree, struct fit_node *node, struct fit_key key,
                      uint32_t room)
 {
-    *node = (struct fit_node){.key = key, .room = room, .most_room = room, .priority = spread(key)};
+    *node = (struct fit_node){.key = key, .room = room, .most_room = room};
     tree->root = insert_below(tree->root, node);
 }
 

@@ -23,7 +23,6 @@ struct fit_node {
     struct fit_key key;
     uint32_t room;
     uint32_t most_room; /* in this node and below it */
-    uint64_t priority;
 };
 
 struct fit_tree {

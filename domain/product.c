@@ -6,10 +6,11 @@
 #include <search.h>
 #include <stdlib.h>
 
-/* A batch in the product. It stands in by_ref always, and in by_use while it has stock. */
+/* A batch in the product. It stands among all by ref always, and in by_use while it has stock. */
 struct batch_node {
-    struct batch batch; /* its first member is `ref`, which by_ref compares */
+    struct batch batch; /* its first member is `ref`, by which it is found */
     struct fit_node by_use;
+    struct batch_node *next_changed; /* NULL: not changed; the last one that is: itself */
     char ref[];
 };
 
@@ -22,11 +23,13 @@ struct waiting_node {
 
 struct product {
     struct product_totals totals;
-    void *batches_by_ref;           /* a tsearch tree of all that are loaded */
-    size_t loaded;                  /* how many they are */
+    void *batches;   /* the only one that is loaded, or a tsearch tree of several, by ref */
+    uint32_t loaded; /* how many they are */
+    uint32_t sku_len;
     struct fit_tree batches_by_use; /* those with stock: room is what is available */
     struct fit_tree waiting_by_age; /* room is the more, the less a line asks */
-    size_t sku_len;
+    struct batch_node *changed;     /* since the product was settled */
+    size_t texts;                   /* bytes of refs and order ids */
     char sku[];
 };
 
@@ -63,7 +66,7 @@ struct product *product_new(struct text sku)
     if (product == NULL)
         return NULL;
     memcpy(product->sku, sku.data, sku.len);
-    product->sku_len = sku.len;
+    product->sku_len = (uint32_t)sku.len;
     return product;
 }
 
@@ -71,7 +74,10 @@ void product_destroy(struct product **product)
 {
     if (*product == NULL)
         return;
-    tdestroy((*product)->batches_by_ref, free);
+    if ((*product)->loaded > 1)
+        tdestroy((*product)->batches, free);
+    else
+        free((*product)->batches);
     struct fit_tree *waiting = &(*product)->waiting_by_age;
     while (waiting->root != NULL)
         free(NODE_OF(struct waiting_node, by_age, fit_tree_remove(waiting, waiting->root->key)));
@@ -93,8 +99,12 @@ const struct product_totals *product_totals(const struct product *product)
 
 static struct batch_node *find_batch(const struct product *product, struct text ref)
 {
-    void *found = tfind(&ref, &product->batches_by_ref, compare_refs);
-    return found != NULL ? *(struct batch_node **)found : NULL;
+    if (product->loaded > 1) {
+        void *found = tfind(&ref, &product->batches, compare_refs);
+        return found != NULL ? *(struct batch_node **)found : NULL;
+    }
+    struct batch_node *only = product->batches;
+    return only != NULL && text_equal(only->batch.ref, ref) ? only : NULL;
 }
 
 const struct batch *product_batch(const struct product *product, struct text ref)
@@ -183,16 +193,79 @@ bool product_equal(const struct product *a, const struct product *b)
            waiting_equal(a, b);
 }
 
+/* What the C library takes for a piece of so many bytes. */
+static size_t piece(size_t bytes)
+{
+    return (bytes + sizeof(size_t) + 15) / 16 * 16;
+}
+
 size_t product_memory(const struct product *product)
 {
-    const size_t tree_node = 4 * sizeof(void *); /* of tsearch */
-    const size_t ref = 32;                       /* most are shorter */
-    return sizeof *product + product->sku_len +
-           product->loaded * (sizeof(struct batch_node) + tree_node + ref) +
-           product->totals.waiting * (sizeof(struct waiting_node) + ref);
+    size_t tree_nodes = product->loaded > 1 ? product->loaded : 0; /* of tsearch */
+    return piece(sizeof *product + product->sku_len) + tree_nodes * piece(3 * sizeof(void *)) +
+           product->loaded * piece(sizeof(struct batch_node)) +
+           product->totals.waiting * piece(sizeof(struct waiting_node)) + product->texts;
+}
+
+const struct batch *product_next_changed(const struct product *product, const struct batch *after)
+{
+    const struct batch_node *node = product->changed;
+    if (after != NULL) {
+        const struct batch_node *before = (const void *)after; /* it begins with its batch */
+        node = before->next_changed != before ? before->next_changed : NULL;
+    }
+    return node != NULL ? &node->batch : NULL;
+}
+
+void product_settle(struct product *product)
+{
+    while (product->changed != NULL) {
+        struct batch_node *node = product->changed;
+        product->changed = node->next_changed != node ? node->next_changed : NULL;
+        node->next_changed = NULL;
+    }
 }
 
 /* ---- restoring and applying ---- */
+
+static void note_changed(struct product *product, struct batch_node *node)
+{
+    if (node->next_changed != NULL)
+        return;
+    node->next_changed = product->changed != NULL ? product->changed : node;
+    product->changed = node;
+}
+
+/* Adds to a tree, which may be empty. */
+static bool add_to_tree(void **tree, struct batch_node *node)
+{
+    void *slot = tsearch(node, tree, compare_refs);
+    assert(slot == NULL || *(struct batch_node **)slot == node); /* it was not there before */
+    return slot != NULL;
+}
+
+/* The first batch stands alone, as in most products it stays the only one. */
+static bool add_by_ref(struct product *product, struct batch_node *node)
+{
+    struct batch_node *only = product->batches;
+    void *tree = NULL;
+    if (product->loaded == 0) {
+        product->batches = node;
+    } else if (product->loaded > 1) {
+        if (!add_to_tree(&product->batches, node))
+            return false;
+    } else {
+        if (!add_to_tree(&tree, only))
+            return false;
+        if (!add_to_tree(&tree, node)) {
+            tdelete(only, &tree, compare_refs);
+            return false;
+        }
+        product->batches = tree;
+    }
+    product->loaded++;
+    return true;
+}
 
 /* NULL: no memory. The batch is in no tree by use yet. */
 static struct batch_node *add_batch(struct product *product, const struct batch *batch)
@@ -203,13 +276,12 @@ static struct batch_node *add_batch(struct product *product, const struct batch 
     memcpy(node->ref, batch->ref.data, batch->ref.len);
     node->batch = *batch;
     node->batch.ref.data = node->ref;
-    void *slot = tsearch(node, &product->batches_by_ref, compare_refs);
-    if (slot == NULL) {
+    node->next_changed = NULL;
+    if (!add_by_ref(product, node)) {
         free(node);
         return NULL;
     }
-    assert(*(struct batch_node **)slot == node); /* it was not there before */
-    product->loaded++;
+    product->texts += batch->ref.len;
     return node;
 }
 
@@ -223,6 +295,7 @@ static bool add_waiting(struct product *product, const struct waiting_line *line
     node->qty = line->qty;
     fit_tree_insert(&product->waiting_by_age, &node->by_age, key_of_age(line->seq),
                     room_left_by(line->qty));
+    product->texts += line->orderid.len;
     return true;
 }
 
@@ -242,10 +315,9 @@ void product_restore_totals(struct product *product, const struct product_totals
 bool product_restore_batch(struct product *product, const struct batch *batch)
 {
     struct batch_node *node = add_batch(product, batch);
-    if (node == NULL)
-        return false;
-    put_in_use(product, node);
-    return true;
+    if (node != NULL)
+        put_in_use(product, node);
+    return node != NULL;
 }
 
 bool product_restore_waiting(struct product *product, const struct waiting_line *line)
@@ -276,6 +348,7 @@ static void change_batch(struct product *product, struct batch_node *node,
         node->batch = *changed;
         put_in_use(product, node);
     }
+    note_changed(product, node);
     totals->available = totals->available - before + after;
     totals->open = totals->open - (before > 0) + (after > 0);
 }
@@ -283,8 +356,10 @@ static void change_batch(struct product *product, struct batch_node *node,
 static void remove_waiting(struct product *product, uint64_t seq)
 {
     struct fit_node *removed = fit_tree_remove(&product->waiting_by_age, key_of_age(seq));
-    free(NODE_OF(struct waiting_node, by_age, removed));
+    struct waiting_node *node = NODE_OF(struct waiting_node, by_age, removed);
+    product->texts -= node->orderid_len;
     product->totals.waiting--;
+    free(node);
 }
 
 static bool apply_batch_created(struct product *product, const struct event *event)
@@ -292,8 +367,11 @@ static bool apply_batch_created(struct product *product, const struct event *eve
     const struct batch_created *created = &event->as.batch_created;
     struct batch batch = {
         .ref = created->ref, .age = event->seq, .eta = created->eta, .qty = created->qty};
-    if (!product_restore_batch(product, &batch))
+    struct batch_node *node = add_batch(product, &batch);
+    if (node == NULL)
         return false;
+    put_in_use(product, node);
+    note_changed(product, node);
     product->totals.batches++;
     product->totals.open++;
     product->totals.available += batch.qty;

@@ -28,16 +28,10 @@ bool lmdb_fold_is_due(const struct event *event)
     }
 }
 
-/* The batch that an event changes, absent where it changes none. */
+/* The batch that an event changes which may be replayed, absent where it changes none. */
 static struct text changed_batch(const struct event *event)
 {
     switch (event->type) {
-    case MESSAGE_BATCH_CREATED:
-        return event->as.batch_created.ref;
-    case MESSAGE_BATCH_QUANTITY_CHANGED:
-        return event->as.batch_quantity_changed.ref;
-    case MESSAGE_BATCH_ETA_CHANGED:
-        return event->as.batch_eta_changed.ref;
     case MESSAGE_ALLOCATED:
         return event->as.allocated.batchref;
     case MESSAGE_DEALLOCATED:
@@ -67,10 +61,7 @@ static uint64_t rank_of(struct lmdb_store *store, const struct product *product)
 bool lmdb_fold_changed(struct lmdb_store *store, struct cached_product *cached,
                        const struct event *event)
 {
-    struct text ref = changed_batch(event);
-    if (!text_is_none(ref))
-        ref = product_batch(cached->product, ref)->ref; /* the product's own text */
-    return product_cache_changed(store->cache, cached, ref, lmdb_fold_is_due(event),
+    return product_cache_changed(store->cache, cached, lmdb_fold_is_due(event),
                                  rank_of(store, cached->product));
 }
 

@@ -17,7 +17,9 @@ static enum store_result load_batch(struct lmdb_store *store, struct product *pr
     return product_restore_batch(product, &batch) ? STORE_OK : STORE_FAILED;
 }
 
-static enum store_result load_batches_with_stock(struct lmdb_store *store, struct product *product)
+/* All but the one that is carried, which stands among them. */
+static enum store_result load_batches_with_stock(struct lmdb_store *store, struct product *product,
+                                                 const struct batch *carried)
 {
     struct key prefix = key_prefix(product_sku(product));
     struct lmdb_walk walk;
@@ -29,7 +31,11 @@ static enum store_result load_batches_with_stock(struct lmdb_store *store, struc
         struct text ref;
         if (!lmdb_key_rest(walk.key, &prefix, &rest))
             break;
-        if (record_get_text(walk.key, walk.value, &ref) && product_batch(product, ref) == NULL)
+        if (!record_get_text(walk.key, walk.value, &ref))
+            result = STORE_DAMAGED;
+        else if (carried != NULL && text_equal(carried->ref, ref))
+            carried = NULL; /* it comes once */
+        else if (product_batch(product, ref) == NULL)
             result = load_batch(store, product, ref);
         else
             result = STORE_DAMAGED;
@@ -80,27 +86,49 @@ static enum store_result load_waiting_lines(struct lmdb_store *store, struct pro
     return result;
 }
 
-static enum store_result load(struct lmdb_store *store, struct text sku, struct product **out)
+/* The batch that the record carries, and the other parts as far as the totals say that there are
+ * any. */
+static enum store_result load_parts(struct lmdb_store *store, struct product *product,
+                                    const struct product_record *stored,
+                                    const struct batch **carried)
+{
+    const struct product_totals *totals = &stored->totals;
+    enum store_result result = STORE_OK;
+    *carried = NULL;
+    product_restore_totals(product, totals);
+    if (!text_is_none(stored->carried.ref)) {
+        if (!product_restore_batch(product, &stored->carried))
+            return STORE_FAILED;
+        *carried = product_next_batch(product, NULL);
+    }
+    if (totals->open > (*carried != NULL))
+        result = load_batches_with_stock(store, product, *carried);
+    if (result == STORE_OK && totals->waiting > 0)
+        result = load_waiting_lines(store, product);
+    return result;
+}
+
+static enum store_result load(struct lmdb_store *store, struct text sku,
+                              struct cached_product **out)
 {
     struct key key = key_of(sku);
     struct text value;
-    struct product_totals totals;
+    struct product_record stored;
+    const struct batch *carried = NULL;
     enum store_result result = lmdb_get(store->txn, store->env.products, key_text(&key), &value);
     if (result != STORE_OK)
         return result;
-    if (!record_get_totals(key_text(&key), value, &totals))
+    if (!record_get_product(key_text(&key), value, &stored))
         return STORE_DAMAGED;
     struct product *product = product_new(sku);
     if (product == NULL)
         return STORE_FAILED;
-    product_restore_totals(product, &totals);
-    if (totals.open > 0)
-        result = load_batches_with_stock(store, product);
-    if (result == STORE_OK && totals.waiting > 0)
-        result = load_waiting_lines(store, product);
+    result = load_parts(store, product, &stored, &carried);
     if (result == STORE_OK)
-        *out = product;
-    else
+        *out = product_cache_add(store->cache, product, carried);
+    if (result == STORE_OK && *out == NULL)
+        result = STORE_FAILED;
+    if (result != STORE_OK)
         product_destroy(&product);
     return result;
 }
@@ -108,20 +136,8 @@ static enum store_result load(struct lmdb_store *store, struct text sku, struct 
 enum store_result lmdb_products_get(struct lmdb_store *store, struct text sku,
                                     struct cached_product **out)
 {
-    struct cached_product *cached = product_cache_find(store->cache, sku);
-    if (cached == NULL) {
-        struct product *product = NULL;
-        enum store_result result = load(store, sku, &product);
-        if (result != STORE_OK)
-            return result;
-        cached = product_cache_add(store->cache, product);
-        if (cached == NULL) {
-            product_destroy(&product);
-            return STORE_FAILED;
-        }
-    }
-    *out = cached;
-    return STORE_OK;
+    *out = product_cache_find(store->cache, sku);
+    return *out != NULL ? STORE_OK : load(store, sku, out);
 }
 
 enum store_result lmdb_products_need_batch(struct lmdb_store *store, struct product *product,
@@ -156,44 +172,74 @@ static int write_use(struct lmdb_store *store, struct text sku, const struct bat
     return rc;
 }
 
+/* Its record, without what is allocated where the product carries that. */
 static enum store_result write_batch(struct lmdb_store *store, const struct product *product,
-                                     struct text ref)
+                                     const struct batch *batch, bool is_carried)
 {
     struct text sku = product_sku(product);
-    const struct batch *now = product_batch(product, ref);
-    struct key key = key_of_two(sku, ref);
+    struct batch now = *batch;
+    struct key key = key_of_two(sku, batch->ref);
     struct text value;
     struct batch before;
     enum store_result result = lmdb_get(store->txn, store->env.batches, key_text(&key), &value);
     bool existed = result == STORE_OK;
     if (result == STORE_DAMAGED || (existed && !record_get_batch(key_text(&key), value, &before)))
         return STORE_DAMAGED;
-    int rc = write_use(store, sku, existed ? &before : NULL, now);
+    int rc = write_use(store, sku, existed ? &before : NULL, batch);
+    if (is_carried) {
+        now.allocated = 0;
+        now.newest = 0;
+    }
     if (rc == 0) {
         struct record record;
-        record_put_batch(&record, key_text(&key), now);
+        record_put_batch(&record, key_text(&key), &now);
         rc = lmdb_put(store->txn, store->env.batches, key_text(&key), &record);
     }
     return lmdb_write_result(&store->env, rc);
 }
 
-enum store_result lmdb_products_write(struct lmdb_store *store, struct cached_product *cached)
+/* Batches that changed. The one that was carried and still is has its figures in the product's
+ * record: a record of its own changes with its quantity and ETA alone, which makes it due. */
+static enum store_result write_batches(struct lmdb_store *store,
+                                       const struct cached_product *cached,
+                                       const struct batch *carried, bool is_due)
+{
+    const struct product *product = cached->product;
+    const struct batch *before = cached->carried;
+    enum store_result result = STORE_OK;
+    if (before != NULL && before != carried)
+        result = write_batch(store, product, before, false);
+    if (result == STORE_OK && carried != NULL && (before != carried || is_due))
+        result = write_batch(store, product, carried, true);
+    for (const struct batch *batch = product_next_changed(product, NULL);
+         result == STORE_OK && batch != NULL; batch = product_next_changed(product, batch))
+        if (batch != before && batch != carried)
+            result = write_batch(store, product, batch, false);
+    return result;
+}
+
+static enum store_result write_product(struct lmdb_store *store, struct cached_product *cached,
+                                       bool is_due)
 {
     struct product *product = cached->product;
+    const struct batch *carried = product_next_batch(product, NULL);
     struct key key = key_of(product_sku(product));
+    struct product_record now = {.totals = *product_totals(product)};
     struct record record;
-    record_put_totals(&record, key_text(&key), product_totals(product));
+    now.carried = carried != NULL ? *carried : (struct batch){.ref = text_none()};
+    record_put_product(&record, key_text(&key), &now);
     int rc = lmdb_put(store->txn, store->env.products, key_text(&key), &record);
     if (rc != 0)
         return lmdb_write_result(&store->env, rc);
-    const struct text *refs;
-    size_t count = product_cache_batches(cached, &refs);
-    enum store_result result = STORE_OK;
-    for (size_t i = 0; i < count && result == STORE_OK; i++)
-        result = write_batch(store, product, refs[i]);
+    enum store_result result = write_batches(store, cached, carried, is_due);
     if (result == STORE_OK)
-        product_cache_written(store->cache, cached);
+        product_cache_written(store->cache, cached, carried);
     return result;
+}
+
+enum store_result lmdb_products_write(struct lmdb_store *store, struct cached_product *cached)
+{
+    return write_product(store, cached, false);
 }
 
 enum store_result lmdb_products_write_due(struct lmdb_store *store)
@@ -201,6 +247,6 @@ enum store_result lmdb_products_write_due(struct lmdb_store *store)
     enum store_result result = STORE_OK;
     struct cached_product *cached;
     while (result == STORE_OK && (cached = product_cache_take_due(store->cache)) != NULL)
-        result = lmdb_products_write(store, cached);
+        result = write_product(store, cached, true);
     return result;
 }

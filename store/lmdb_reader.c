@@ -106,6 +106,7 @@ struct listing {
     MDB_txn *txn;
     struct arena *arena;
     struct text sku; /* of the product whose batches are listed */
+    struct product_record product;
     void *rows;
     size_t count;
     struct text next; /* the last row's name, where more remain */
@@ -211,26 +212,31 @@ static enum store_result lines_(struct reader *reader, const struct get_allocati
 
 /* ---- products and batches ---- */
 
-static enum store_result get_totals(struct lmdb_store *store, MDB_txn *txn, struct text sku,
-                                    struct product_totals *out)
+/* Its totals, and what is carried where the tables say all. The ref is LMDB's. */
+static enum store_result get_product(struct lmdb_store *store, MDB_txn *txn, struct text sku,
+                                     struct product_record *out)
 {
     const struct cached_product *ahead = product_cache_ahead(store->cache, sku);
     if (ahead != NULL) {
-        *out = *product_totals(ahead->product);
+        out->totals = *product_totals(ahead->product);
+        out->carried.ref = text_none();
         return STORE_OK;
     }
     struct key key = key_of(sku);
     struct text value;
     enum store_result result = lmdb_get(txn, store->env.products, key_text(&key), &value);
-    if (result == STORE_OK && !record_get_totals(key_text(&key), value, out))
+    if (result == STORE_OK && !record_get_product(key_text(&key), value, out))
         result = STORE_DAMAGED;
     return result;
 }
 
-/* A batch of a product that is ahead of its tables; NULL: its record says all. */
-static const struct batch *batch_ahead(const struct lmdb_store *store, struct text sku,
-                                       struct text ref)
+/* A batch of a product that is ahead of its tables, or that carries it; NULL: its own record says
+ * all. */
+static const struct batch *batch_elsewhere(const struct lmdb_store *store, struct text sku,
+                                           struct text ref, const struct batch *carried)
 {
+    if (!text_is_none(carried->ref) && text_equal(carried->ref, ref))
+        return carried;
     const struct cached_product *ahead = product_cache_ahead(store->cache, sku);
     return ahead != NULL ? product_batch(ahead->product, ref) : NULL;
 }
@@ -242,7 +248,8 @@ static struct batch_view view_of(const struct batch *batch, struct text ref, str
 
 /* A batch that must be there, with its ref copied into the arena. */
 static enum store_result batch_row(struct lmdb_store *store, MDB_txn *txn, struct text sku,
-                                   struct text ref, struct arena *arena, struct batch_view *row)
+                                   struct text ref, const struct batch *carried,
+                                   struct arena *arena, struct batch_view *row)
 {
     struct key key = key_of_two(sku, ref);
     struct text value;
@@ -250,9 +257,9 @@ static enum store_result batch_row(struct lmdb_store *store, MDB_txn *txn, struc
     struct text copy;
     if (!arena_text(arena, ref, &copy))
         return STORE_FAILED;
-    const struct batch *ahead = batch_ahead(store, sku, ref);
-    if (ahead != NULL) {
-        *row = view_of(ahead, copy, sku);
+    const struct batch *elsewhere = batch_elsewhere(store, sku, ref, carried);
+    if (elsewhere != NULL) {
+        *row = view_of(elsewhere, copy, sku);
         return STORE_OK;
     }
     enum store_result result = lmdb_get(txn, store->env.batches, key_text(&key), &value);
@@ -263,7 +270,8 @@ static enum store_result batch_row(struct lmdb_store *store, MDB_txn *txn, struc
 }
 
 /* The batches with stock, in their order of use, as the tables have them. */
-static enum store_result batches_in_use(struct lmdb_store *store, MDB_txn *txn, size_t shown,
+static enum store_result batches_in_use(struct lmdb_store *store, MDB_txn *txn,
+                                        const struct batch *carried, size_t shown,
                                         struct arena *arena, struct stock_view *out)
 {
     struct key prefix = key_prefix(out->sku);
@@ -273,7 +281,8 @@ static enum store_result batches_in_use(struct lmdb_store *store, MDB_txn *txn, 
     while (result == STORE_OK && out->batch_count < shown && list_name(&list, &place)) {
         struct text ref;
         if (record_get_text(list.walk.key, list.walk.value, &ref))
-            result = batch_row(store, txn, out->sku, ref, arena, &out->batches[out->batch_count++]);
+            result = batch_row(store, txn, out->sku, ref, carried, arena,
+                               &out->batches[out->batch_count++]);
         else
             result = STORE_DAMAGED;
         if (result == STORE_OK)
@@ -311,25 +320,26 @@ static const struct product *product_in_memory(const struct lmdb_store *store, s
 static enum store_result read_stock(struct lmdb_store *store, MDB_txn *txn, struct text sku,
                                     struct arena *arena, struct stock_view *out)
 {
-    const struct product *product = product_in_memory(store, sku);
-    struct product_totals totals;
+    const struct product *in_memory = product_in_memory(store, sku);
+    struct product_record stored;
+    const struct product_totals *totals = &stored.totals;
     enum store_result result = STORE_OK;
-    if (product != NULL)
-        totals = *product_totals(product);
+    if (in_memory != NULL)
+        totals = product_totals(in_memory);
     else
-        result = get_totals(store, txn, sku, &totals);
+        result = get_product(store, txn, sku, &stored);
     if (result != STORE_OK)
         return result;
-    size_t shown = totals.open < STOCK_BATCHES_MAX ? (size_t)totals.open : STOCK_BATCHES_MAX;
+    size_t shown = totals->open < STOCK_BATCHES_MAX ? (size_t)totals->open : STOCK_BATCHES_MAX;
     *out = (struct stock_view){.sku = sku,
-                               .version = totals.version,
-                               .available = totals.available,
+                               .version = totals->version,
+                               .available = totals->available,
                                .batches = arena_alloc(arena, shown * sizeof *out->batches),
-                               .exhausted = totals.batches - totals.open};
+                               .exhausted = totals->batches - totals->open};
     if (out->batches == NULL)
         return STORE_FAILED;
-    return product != NULL ? batches_in_memory(product, shown, arena, out)
-                           : batches_in_use(store, txn, shown, arena, out);
+    return in_memory != NULL ? batches_in_memory(in_memory, shown, arena, out)
+                             : batches_in_use(store, txn, &stored.carried, shown, arena, out);
 }
 static enum store_result stock_(struct reader *reader, const struct get_stock *query,
                                 struct arena *arena, struct stock_view *out)
@@ -354,8 +364,9 @@ static enum store_result listed_batch(const struct listing *listing, const struc
         return STORE_DAMAGED;
     if (!arena_text(listing->arena, ref, &copy))
         return STORE_FAILED;
-    const struct batch *ahead = batch_ahead(listing->store, listing->sku, ref);
-    *(struct batch_view *)row = view_of(ahead != NULL ? ahead : &batch, copy, listing->sku);
+    const struct batch *elsewhere =
+        batch_elsewhere(listing->store, listing->sku, ref, &listing->product.carried);
+    *(struct batch_view *)row = view_of(elsewhere != NULL ? elsewhere : &batch, copy, listing->sku);
     *bytes = sizeof(struct batch_view) + ref.len;
     return STORE_OK;
 }
@@ -366,10 +377,9 @@ static enum store_result batches_(struct reader *reader, const struct list_batch
     struct lmdb_store *store = store_of_reader(reader);
     struct listing listing = {.store = store, .arena = arena, .sku = query->sku};
     struct key prefix = key_prefix(query->sku);
-    struct product_totals totals;
     enum store_result result = begin_read(store, &listing.txn);
     if (result == STORE_OK)
-        result = get_totals(store, listing.txn, query->sku, &totals);
+        result = get_product(store, listing.txn, query->sku, &listing.product);
     if (result == STORE_OK)
         result = read_listing(&listing, store->env.batches, &prefix, query->after, query->limit,
                               listed_batch, sizeof *out->rows);
@@ -385,17 +395,23 @@ static enum store_result batch_(struct reader *reader, const struct get_batch *q
     struct key key = key_of(query->ref);
     struct text value;
     struct text sku;
+    struct product_record product;
     MDB_txn *txn;
     enum store_result result = begin_read(store, &txn);
     if (result == STORE_OK)
         result = lmdb_get(txn, store->env.refs, key_text(&key), &value);
+    bool is_known = result == STORE_OK;
     if (result == STORE_OK &&
         !(record_get_text(key_text(&key), value, &sku) && sku.len <= SKU_MAX_BYTES))
         result = STORE_DAMAGED;
     if (result == STORE_OK && !arena_text(arena, sku, &sku))
         result = STORE_FAILED;
     if (result == STORE_OK)
-        result = batch_row(store, txn, sku, query->ref, arena, out);
+        result = get_product(store, txn, sku, &product);
+    if (result == STORE_OK)
+        result = batch_row(store, txn, sku, query->ref, &product.carried, arena, out);
+    else if (result == STORE_NOT_FOUND && is_known)
+        result = STORE_DAMAGED;
     return result;
 }
 
@@ -403,17 +419,17 @@ static enum store_result listed_product(const struct listing *listing, const str
                                         struct text sku, void *out, size_t *bytes)
 {
     struct product_view *row = out;
-    struct product_totals totals;
-    if (!record_get_totals(walk->key, walk->value, &totals))
+    struct product_record stored;
+    if (!record_get_product(walk->key, walk->value, &stored))
         return STORE_DAMAGED;
     const struct cached_product *ahead = product_cache_ahead(listing->store->cache, sku);
-    if (ahead != NULL)
-        totals = *product_totals(ahead->product);
+    const struct product_totals *totals =
+        ahead != NULL ? product_totals(ahead->product) : &stored.totals;
     if (!arena_text(listing->arena, sku, &row->sku))
         return STORE_FAILED;
-    row->version = totals.version;
-    row->available = totals.available;
-    row->batches = totals.batches;
+    row->version = totals->version;
+    row->available = totals->available;
+    row->batches = totals->batches;
     *bytes = sizeof *row + sku.len;
     return STORE_OK;
 }

@@ -48,7 +48,7 @@ static enum store_result add_product(struct unit_of_work *unit, struct text sku,
         struct product *product = product_new(sku);
         if (product == NULL)
             return STORE_FAILED;
-        cached = product_cache_add(store->cache, product);
+        cached = product_cache_add(store->cache, product, NULL);
         if (cached == NULL) {
             product_destroy(&product);
             return STORE_FAILED;

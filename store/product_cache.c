@@ -65,14 +65,19 @@ static void link_as_newest(struct product_cache *cache, struct cached_product *c
     cache->newest = cached;
 }
 
-static struct cached_product **bucket_of(struct product_cache *cache, uint64_t hash)
+static uint32_t hash_of(struct text sku)
+{
+    return (uint32_t)hash_bytes(sku.data, sku.len, 0);
+}
+
+static struct cached_product **bucket_of(struct product_cache *cache, uint32_t hash)
 {
     return &cache->buckets[hash & (cache->bucket_count - 1)];
 }
 
 static struct cached_product *find(const struct product_cache *cache, struct text sku)
 {
-    uint64_t hash = hash_bytes(sku.data, sku.len, 0);
+    uint32_t hash = hash_of(sku);
     struct cached_product *cached = cache->buckets[hash & (cache->bucket_count - 1)];
     while (cached != NULL &&
            (cached->hash != hash || !text_equal(product_sku(cached->product), sku)))
@@ -133,7 +138,14 @@ static void grow(struct product_cache *cache)
     free(old);
 }
 
-struct cached_product *product_cache_add(struct product_cache *cache, struct product *product)
+/* With its place in a bucket, and what the C library adds. */
+static size_t memory_of(const struct cached_product *cached)
+{
+    return sizeof *cached + 3 * sizeof(void *) + product_memory(cached->product);
+}
+
+struct cached_product *product_cache_add(struct product_cache *cache, struct product *product,
+                                         const struct batch *carried)
 {
     struct cached_product *cached = calloc(1, sizeof *cached);
     if (cached == NULL)
@@ -142,8 +154,9 @@ struct cached_product *product_cache_add(struct product_cache *cache, struct pro
         grow(cache);
     struct text sku = product_sku(product);
     cached->product = product;
-    cached->hash = hash_bytes(sku.data, sku.len, 0);
-    cached->memory = sizeof *cached + product_memory(product);
+    cached->carried = carried;
+    cached->hash = hash_of(sku);
+    cached->memory = memory_of(cached);
     cached->next_in_bucket = *bucket_of(cache, cached->hash);
     *bucket_of(cache, cached->hash) = cached;
     link_as_newest(cache, cached);
@@ -153,58 +166,9 @@ struct cached_product *product_cache_add(struct product_cache *cache, struct pro
     return cached;
 }
 
-static int compare_data(const void *a, const void *b)
+bool product_cache_changed(struct product_cache *cache, struct cached_product *cached, bool is_due,
+                           uint64_t rank)
 {
-    uintptr_t x = (uintptr_t)((const struct text *)a)->data;
-    uintptr_t y = (uintptr_t)((const struct text *)b)->data;
-    return (x > y) - (x < y);
-}
-
-/* Leaves each batch once. */
-static void drop_repeats(struct cached_product *cached)
-{
-    size_t kept = 0;
-    qsort(cached->batches, cached->batch_count, sizeof *cached->batches, compare_data);
-    for (size_t i = 0; i < cached->batch_count; i++)
-        if (kept == 0 || cached->batches[kept - 1].data != cached->batches[i].data)
-            cached->batches[kept++] = cached->batches[i];
-    cached->batch_count = kept;
-}
-
-/* Room for one more; where repeats fill half of it, without them there is. */
-static bool make_room(struct cached_product *cached)
-{
-    if (cached->batch_count > 0)
-        drop_repeats(cached);
-    if (cached->batch_count > 0 && cached->batch_count <= cached->batch_capacity / 2)
-        return true;
-    size_t capacity = cached->batch_capacity > 0 ? 2 * cached->batch_capacity : 4;
-    struct text *batches = realloc(cached->batches, capacity * sizeof *batches);
-    if (batches == NULL)
-        return false;
-    cached->batches = batches;
-    cached->batch_capacity = capacity;
-    return true;
-}
-
-/* Most changes in a row are of one batch, and its ref is always the same text. */
-static bool add_batch(struct cached_product *cached, struct text ref)
-{
-    bool is_last =
-        cached->batch_count > 0 && cached->batches[cached->batch_count - 1].data == ref.data;
-    if (text_is_none(ref) || is_last)
-        return true;
-    if (cached->batch_count == cached->batch_capacity && !make_room(cached))
-        return false;
-    cached->batches[cached->batch_count++] = ref;
-    return true;
-}
-
-bool product_cache_changed(struct product_cache *cache, struct cached_product *cached,
-                           struct text ref, bool is_due, uint64_t rank)
-{
-    if (!add_batch(cached, ref))
-        return false;
     if (may_go(cached))
         unlink_use(cache, cached);
     cached->is_ahead = true;
@@ -215,7 +179,7 @@ bool product_cache_changed(struct product_cache *cache, struct cached_product *c
     }
     if (is_due && !cached->is_due) {
         cached->is_due = true;
-        cached->next_due = cache->due;
+        cached->older = cache->due;
         cache->due = cached;
     }
     return true;
@@ -225,19 +189,11 @@ struct cached_product *product_cache_take_due(struct product_cache *cache)
 {
     struct cached_product *cached = cache->due;
     if (cached != NULL) {
-        cache->due = cached->next_due;
-        cached->next_due = NULL;
+        cache->due = cached->older;
+        cached->older = NULL;
         cached->is_due = false;
     }
     return cached;
-}
-
-size_t product_cache_batches(struct cached_product *cached, const struct text **refs)
-{
-    if (cached->batch_count > 1)
-        drop_repeats(cached);
-    *refs = cached->batches;
-    return cached->batch_count;
 }
 
 size_t product_cache_ahead_count(const struct product_cache *cache)
@@ -261,13 +217,14 @@ void product_cache_unlist(struct product_cache *cache, struct cached_product *ca
         link_as_newest(cache, cached);
 }
 
-void product_cache_written(struct product_cache *cache, struct cached_product *cached)
+void product_cache_written(struct product_cache *cache, struct cached_product *cached,
+                           const struct batch *carried)
 {
     assert(cached->is_ahead && !cached->is_due);
     cached->is_ahead = false;
-    cached->batch_count = 0;
-    size_t memory = sizeof *cached + cached->batch_capacity * sizeof *cached->batches +
-                    product_memory(cached->product);
+    cached->carried = carried;
+    product_settle(cached->product);
+    size_t memory = memory_of(cached);
     cache->memory = cache->memory - cached->memory + memory;
     cached->memory = memory;
     if (may_go(cached))
@@ -277,7 +234,6 @@ void product_cache_written(struct product_cache *cache, struct cached_product *c
 static void destroy(struct cached_product *cached)
 {
     product_destroy(&cached->product);
-    free(cached->batches);
     free(cached);
 }
 

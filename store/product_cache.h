@@ -8,18 +8,15 @@
 
 struct cached_product {
     struct cached_product *next_in_bucket;
-    struct cached_product *newer; /* neighbours in the order of last use */
-    struct cached_product *older;
+    struct cached_product *newer; /* neighbours in the order of last use; */
+    struct cached_product *older; /* of one that is due, which has no place there: the next due */
     struct product *product;
-    uint64_t hash;        /* of the SKU */
-    size_t memory;        /* bytes, as counted last */
-    bool is_ahead;        /* of its tables */
-    bool is_due;          /* and to be written with the open unit */
-    bool is_listed;       /* in a list of products to be written */
-    struct text *batches; /* refs of the batches that are ahead too; the product's own texts */
-    size_t batch_count;   /* one may stand here twice */
-    size_t batch_capacity;
-    struct cached_product *next_due;
+    const struct batch *carried; /* by its record, NULL: none; one of the product's */
+    size_t memory;               /* bytes, as counted last */
+    uint32_t hash;               /* of the SKU */
+    bool is_ahead;               /* of its tables */
+    bool is_due;                 /* and to be written with the open unit */
+    bool is_listed;              /* in a list of products to be written */
 };
 
 struct product_cache;
@@ -38,24 +35,21 @@ struct cached_product *product_cache_of(struct product_cache *cache, const struc
 const struct cached_product *product_cache_ahead(const struct product_cache *cache,
                                                  struct text sku);
 
-/* Takes the product over. NULL: no memory, and the product is still the caller's. Requires: no
- * product of that SKU is there. */
-struct cached_product *product_cache_add(struct product_cache *cache, struct product *product);
+/* Takes the product over; `carried` is the batch that its record carries, NULL for none. NULL: no
+ * memory, and the product is still the caller's. Requires: no product of that SKU is there. */
+struct cached_product *product_cache_add(struct product_cache *cache, struct product *product,
+                                         const struct batch *carried);
 
 /* The product if it is in memory, ahead of its tables or not. That does not count as a use. */
 const struct cached_product *product_cache_peek(const struct product_cache *cache, struct text sku);
 
-/* The product, and the batch with that ref (absent: none), went ahead of the tables. `is_due`: they
- * have to catch up with the open unit. `rank`: its place among those to be written. False: no
- * memory. */
-bool product_cache_changed(struct product_cache *cache, struct cached_product *cached,
-                           struct text ref, bool is_due, uint64_t rank);
+/* The product went ahead of the tables. `is_due`: they have to catch up with the open unit. `rank`:
+ * its place among those to be written. False: no memory. */
+bool product_cache_changed(struct product_cache *cache, struct cached_product *cached, bool is_due,
+                           uint64_t rank);
 
 /* Takes one of those that are due; NULL: none is. product_cache_written follows. */
 struct cached_product *product_cache_take_due(struct product_cache *cache);
-
-/* The refs of its batches that are ahead, each once. They live until the next change. */
-size_t product_cache_batches(struct cached_product *cached, const struct text **refs);
 
 /* How many went ahead and are in no list that was taken. */
 size_t product_cache_ahead_count(const struct product_cache *cache);
@@ -66,8 +60,9 @@ void product_cache_take_list(struct product_cache *cache, struct lazy_order *lis
 /* Its turn in a list that was taken has come. */
 void product_cache_unlist(struct product_cache *cache, struct cached_product *cached);
 
-/* Its tables have caught up. */
-void product_cache_written(struct product_cache *cache, struct cached_product *cached);
+/* Its tables have caught up, and its record carries that batch. */
+void product_cache_written(struct product_cache *cache, struct cached_product *cached,
+                           const struct batch *carried);
 
 /* Lets go of products that are not ahead until the rest fits the capacity. */
 void product_cache_trim(struct product_cache *cache);

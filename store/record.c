@@ -251,39 +251,67 @@ bool record_get_meta(struct text key, struct text value, struct meta *out)
     return is_done(&in);
 }
 
-void record_put_totals(struct record *record, struct text key, const struct product_totals *totals)
+static void put_figures(struct record *record, const struct batch *batch)
 {
-    start(record);
+    assert(batch->allocated <= batch->qty);
+    put_number(record, batch->age);
+    put_number(record, (uint64_t)batch->eta.yyyymmdd);
+    put_number(record, batch->qty);
+    put_number(record, batch->allocated);
+    put_number(record, batch->newest);
+}
+
+static void get_figures(struct input *in, struct batch *out)
+{
+    out->age = get_number(in);
+    out->eta.yyyymmdd = (int32_t)get_number_to(in, 99991231);
+    out->qty = (uint32_t)get_number_to(in, QTY_MAX);
+    out->allocated = (uint32_t)get_number_to(in, out->qty);
+    out->newest = get_number(in);
+}
+
+void record_put_product(struct record *record, struct text key,
+                        const struct product_record *product)
+{
+    const struct product_totals *totals = &product->totals;
+    assert((totals->open > 0) == !text_is_none(product->carried.ref));
+    start_version(record, RECORD_PRODUCT_VERSION);
     put_number(record, totals->version);
     put_number(record, totals->last_seq);
     put_number(record, totals->batches);
     put_number(record, totals->open);
     put_number(record, totals->available);
     put_number(record, totals->waiting);
+    if (totals->open > 0) {
+        put_figures(record, &product->carried);
+        put_rest(record, product->carried.ref);
+    }
     seal(record, key);
 }
 
-bool record_get_totals(struct text key, struct text value, struct product_totals *out)
+bool record_get_product(struct text key, struct text value, struct product_record *out)
 {
-    struct input in = open_record(key, value);
-    out->version = get_number(&in);
-    out->last_seq = get_number(&in);
-    out->batches = get_number(&in);
-    out->open = get_number(&in);
-    out->available = get_number(&in);
-    out->waiting = get_number(&in);
-    return is_done(&in);
+    struct input in = open_version(key, value, RECORD_PRODUCT_VERSION);
+    struct product_totals *totals = &out->totals;
+    totals->version = get_number(&in);
+    totals->last_seq = get_number(&in);
+    totals->batches = get_number(&in);
+    totals->open = get_number(&in);
+    totals->available = get_number(&in);
+    totals->waiting = get_number(&in);
+    out->carried.ref = text_none();
+    if (!in.ok || version_of(value) == 1 || totals->open == 0)
+        return is_done(&in);
+    get_figures(&in, &out->carried);
+    out->carried.ref = get_rest(&in);
+    return in.ok && batch_available(&out->carried) > 0 && out->carried.ref.len > 0 &&
+           out->carried.ref.len <= REF_MAX_BYTES;
 }
 
 void record_put_batch(struct record *record, struct text key, const struct batch *batch)
 {
-    assert(batch->allocated <= batch->qty);
     start(record);
-    put_number(record, batch->age);
-    put_number(record, (uint64_t)batch->eta.yyyymmdd);
-    put_number(record, batch->qty);
-    put_number(record, batch->allocated);
-    put_number(record, batch->newest);
+    put_figures(record, batch);
     seal(record, key);
 }
 
@@ -291,11 +319,7 @@ bool record_get_batch(struct text key, struct text value, struct batch *out)
 {
     struct input in = open_record(key, value);
     out->ref = text_none();
-    out->age = get_number(&in);
-    out->eta.yyyymmdd = (int32_t)get_number_to(&in, 99991231);
-    out->qty = (uint32_t)get_number_to(&in, QTY_MAX);
-    out->allocated = (uint32_t)get_number_to(&in, out->qty);
-    out->newest = get_number(&in);
+    get_figures(&in, out);
     return is_done(&in);
 }
 

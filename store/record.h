@@ -17,8 +17,9 @@
 
 #define RECORD_MAX_BYTES 2048u /* no record is longer */
 #define RECORD_HEAD_BYTES 5u
-#define RECORD_VERSION 1u      /* of all records but one */
-#define RECORD_META_VERSION 2u /* version 1 had neither txn nor folded_seq */
+#define RECORD_VERSION 1u         /* of all records but two */
+#define RECORD_META_VERSION 2u    /* version 1 had neither txn nor folded_seq */
+#define RECORD_PRODUCT_VERSION 2u /* version 1 carried no batch */
 
 /* A key is at most sku + NUL + ref, or orderid + NUL + sku: LMDB takes up to 511 bytes. */
 #define KEY_MAX_BYTES (REF_MAX_BYTES + 1 + SKU_MAX_BYTES)
@@ -71,10 +72,20 @@ struct meta {
 void record_put_meta(struct record *record, struct text key, const struct meta *meta);
 bool record_get_meta(struct text key, struct text value, struct meta *out);
 
-void record_put_totals(struct record *record, struct text key, const struct product_totals *totals);
-bool record_get_totals(struct text key, struct text value, struct product_totals *out);
+/* A product carries the figures of its first batch in the order of use, while it has one: this is
+ * the batch that most events change, and one record is then all that has to be read and written. */
+struct product_record {
+    struct product_totals totals;
+    struct batch carried; /* its ref is absent where there is none */
+};
 
-/* Without the ref, which is in the key. */
+/* Requires: one is carried while some batch is open. */
+void record_put_product(struct record *record, struct text key,
+                        const struct product_record *product);
+bool record_get_product(struct text key, struct text value, struct product_record *out);
+
+/* Without the ref, which is in the key. A batch that its product carries has nothing allocated
+ * here. */
 void record_put_batch(struct record *record, struct text key, const struct batch *batch);
 bool record_get_batch(struct text key, struct text value, struct batch *out);
 

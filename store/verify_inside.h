@@ -48,6 +48,7 @@ struct seen_product {
     uint64_t version;             /* as of the event at hand */
     uint64_t stored_seq;          /* newest event that its tables have; others are written later */
     struct product_totals totals; /* as of stored_seq */
+    struct seen_batch *carried;   /* its record has this one's figures: the first with stock */
     bool is_stored;               /* seen in its table */
 };
 

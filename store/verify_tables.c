@@ -26,20 +26,41 @@ static bool is_key(const struct key *key, struct text text)
 
 /* ---- products and batches ---- */
 
+static bool has_figures(const struct batch *stored, const struct seen_batch *batch,
+                        uint64_t allocated, uint64_t chain)
+{
+    return stored->age == batch->age && stored->eta.yyyymmdd == batch->eta.yyyymmdd &&
+           stored->qty == batch->qty && stored->allocated == allocated && stored->newest == chain;
+}
+
+static bool is_product(const struct product_record *stored, const struct seen_product *product)
+{
+    const struct product_totals *totals = &stored->totals;
+    const struct seen_batch *carried = product->carried;
+    bool is_carried =
+        carried == NULL ||
+        (text_equal(stored->carried.ref, carried->item.key) &&
+         has_figures(&stored->carried, carried, carried->stored_allocated, carried->stored_chain));
+    return is_carried && totals->version == product->totals.version &&
+           totals->last_seq == product->totals.last_seq &&
+           totals->batches == product->totals.batches && totals->open == product->totals.open &&
+           totals->available == product->totals.available &&
+           totals->waiting == product->totals.waiting;
+}
+
 static void see_product(struct verify *v, struct text key, struct text value)
 {
-    struct product_totals totals;
-    if (!record_get_totals(key, value, &totals)) {
+    struct product_record stored;
+    if (!record_get_product(key, value, &stored)) {
         damaged(v, key);
         return;
     }
     struct seen_product *product = verify_table_find(&v->products, key);
     if (!v->is_replayed)
         return;
-    if (product == NULL || totals.version != product->totals.version ||
-        totals.last_seq != product->totals.last_seq || totals.batches != product->totals.batches ||
-        totals.open != product->totals.open || totals.available != product->totals.available ||
-        totals.waiting != product->totals.waiting)
+    if (product != NULL && text_is_none(stored.carried.ref))
+        product->carried = NULL; /* a record of version 1, or one without stock */
+    if (product == NULL || !is_product(&stored, product))
         differs(v, key);
     if (product != NULL)
         product->is_stored = true;
@@ -67,9 +88,9 @@ static void see_batch(struct verify *v, struct text key, struct text value)
     if (!v->is_replayed)
         return;
     struct seen_batch *batch = batch_of_key(v, key);
-    if (batch == NULL || stored.age != batch->age || stored.eta.yyyymmdd != batch->eta.yyyymmdd ||
-        stored.qty != batch->qty || stored.allocated != batch->stored_allocated ||
-        stored.newest != batch->stored_chain)
+    bool is_carried = batch != NULL && batch->product->carried == batch;
+    if (batch == NULL || !has_figures(&stored, batch, is_carried ? 0 : batch->stored_allocated,
+                                      is_carried ? 0 : batch->stored_chain))
         differs(v, key);
     if (batch != NULL)
         batch->is_stored = true;
@@ -157,15 +178,25 @@ static void see_waiting(struct verify *v, struct text key, struct text value)
 
 /* ---- what is missing ---- */
 
+static bool is_used_before(const struct seen_batch *a, const struct seen_batch *b)
+{
+    if (a->eta.yyyymmdd != b->eta.yyyymmdd)
+        return a->eta.yyyymmdd < b->eta.yyyymmdd;
+    return a->age < b->age;
+}
+
 /* Sums that the products tell, and the lines that wait, from what the model has in the end. */
 static void sum_up(struct verify *v)
 {
     for (struct seen_batch *batch = NULL;
          (batch = verify_table_next(&v->batches, batch)) != NULL;) {
-        struct product_totals *totals = &batch->product->totals;
-        totals->batches++;
-        totals->open += batch->qty > batch->stored_allocated;
-        totals->available += batch->qty - batch->stored_allocated;
+        struct seen_product *product = batch->product;
+        bool is_open = batch->qty > batch->stored_allocated;
+        product->totals.batches++;
+        product->totals.open += is_open;
+        product->totals.available += batch->qty - batch->stored_allocated;
+        if (is_open && (product->carried == NULL || is_used_before(batch, product->carried)))
+            product->carried = batch;
     }
     for (struct seen_line *line = NULL; (line = verify_table_next(&v->lines, line)) != NULL;)
         line->product->totals.waiting += line->batch == NULL;
@@ -226,14 +257,14 @@ void verify_tables_begin(struct verify *v)
     struct lmdb_walk walk;
     enum store_result result = lmdb_walk_begin(&walk, v->txn, v->env.products, text_none());
     while (result == STORE_OK && (result = lmdb_walk_next(&walk)) == STORE_OK) {
-        struct product_totals totals;
+        struct product_record stored;
         struct seen_product *product = NULL;
-        if (!record_get_totals(walk.key, walk.value, &totals) ||
+        if (!record_get_product(walk.key, walk.value, &stored) ||
             verify_table_find(&v->products, walk.key) != NULL)
             continue; /* that is found when the table is checked */
         product = verify_table_add(&v->products, walk.key, sizeof *product);
         if (product != NULL)
-            product->stored_seq = totals.last_seq;
+            product->stored_seq = stored.totals.last_seq;
         v->no_memory = v->no_memory || product == NULL;
     }
     lmdb_walk_end(&walk);

@@ -16,6 +16,9 @@
 struct behind {
     struct meta meta;
     struct product_totals red;
+    char carried[8];       /* ref of the batch that its record carries */
+    uint32_t in_carried;   /* allocated in it */
+    uint32_t in_b1, in_b2; /* by their own records */
 };
 
 static MDB_txn *begin(MDB_env **env, const struct disk_store *disk, unsigned flags)
@@ -38,19 +41,40 @@ static struct text get(MDB_txn *txn, const char *table, const char *key)
     return value;
 }
 
+/* What is allocated in a batch by its own record. */
+static uint32_t allocated_in(MDB_txn *txn, const char *key, size_t len)
+{
+    MDB_dbi dbi;
+    struct text k = {key, len};
+    struct text value;
+    struct batch batch;
+    assert_int_equal(mdb_dbi_open(txn, "batches", 0, &dbi), 0);
+    assert_int_equal(lmdb_get(txn, dbi, k, &value), STORE_OK);
+    assert_true(record_get_batch(k, value, &batch));
+    return batch.allocated;
+}
+
 static struct behind look(struct contract *c)
 {
     struct disk_store *disk = c->store;
-    struct behind found;
+    struct behind found = {.carried = ""};
     struct store_figures figures;
+    struct product_record red;
     MDB_env *env;
     assert_int_equal(c->reader->ops->figures(c->reader, &figures), STORE_OK);
     lmdb_store_close(&disk->store);
     MDB_txn *txn = begin(&env, disk, MDB_RDONLY);
     assert_true(
         record_get_meta(text_of(LMDB_META_KEY), get(txn, "meta", LMDB_META_KEY), &found.meta));
-    assert_true(record_get_totals(text_of("RED"), get(txn, "products", "RED"), &found.red));
     assert_int_equal(figures.events_behind, found.meta.last_seq - found.meta.folded_seq);
+    assert_true(record_get_product(text_of("RED"), get(txn, "products", "RED"), &red));
+    found.red = red.totals;
+    if (!text_is_none(red.carried.ref)) {
+        memcpy(found.carried, red.carried.ref.data, red.carried.ref.len);
+        found.in_carried = red.carried.allocated;
+    }
+    found.in_b1 = allocated_in(txn, "RED\0b1", 6);
+    found.in_b2 = allocated_in(txn, "RED\0b2", 6);
     mdb_txn_abort(txn);
     mdb_env_close(env);
     contract_reopen(c);
@@ -126,6 +150,39 @@ static void a_batch_is_exhausted_and_freed_behind_the_tables(void **state)
            "ok RED v6 available=140 b1:100/100:- b2:40/50:2031-01-01 exhausted=0");
 }
 
+/* The figures of the first batch with stock are in its product's record and not in its own. */
+static void a_product_carries_its_first_batch(void **state)
+{
+    struct contract *c = *state;
+    allocate(c, 0, 40);
+    struct behind found = look(c);
+    assert_string_equal(found.carried, "b1");
+    assert_true(found.in_carried >= 18);
+    assert_int_equal(found.in_b1, 0);
+    GROUP(c, "Allocate rest RED 60", "ChangeBatchEta b2 2031-01-01"); /* which writes it */
+    found = look(c);
+    assert_string_equal(found.carried, "b2");
+    assert_int_equal(found.in_b1, 100);
+    GROUP(c, "Allocate next RED 7", "ChangeBatchQuantity b2 49");
+    found = look(c);
+    assert_int_equal(found.in_carried, 7);
+    assert_int_equal(found.in_b2, 0);
+    EXPECT(c, "GetBatch b2", "ok RED b2:42/49:2031-01-01");
+    GROUP(c, "Deallocate rest RED", "ChangeBatchEta b2 2032-01-01");
+    found = look(c);
+    assert_string_equal(found.carried, "b1");
+    assert_int_equal(found.in_carried, 40);
+    assert_int_equal(found.in_b1, 0);
+    assert_int_equal(found.in_b2, 7);
+    GROUP(c, "Allocate again RED 60", "Allocate last RED 42", "ChangeBatchQuantity b2 49");
+    GROUP(c, "ChangeBatchEta b2 2033-01-01");
+    found = look(c);
+    assert_int_equal(found.red.open, 0);
+    assert_string_equal(found.carried, "");
+    assert_int_equal(found.in_b1, 100);
+    assert_int_equal(found.in_b2, 49);
+}
+
 static void replaying_again_changes_nothing(void **state)
 {
     struct contract *c = *state;
@@ -170,7 +227,7 @@ static void tables_that_contradict_the_log_are_refused(void **state)
 {
     struct contract *c = *state;
     struct disk_store *disk = c->store;
-    struct product_totals totals;
+    struct product_record red;
     struct record record;
     MDB_env *env;
     MDB_dbi products;
@@ -178,9 +235,9 @@ static void tables_that_contradict_the_log_are_refused(void **state)
     lmdb_store_close(&disk->store);
     disk->options.check_bytes = 0; /* the transaction below has no stamp of ours */
     MDB_txn *txn = begin(&env, disk, 0);
-    assert_true(record_get_totals(text_of("RED"), get(txn, "products", "RED"), &totals));
-    totals.version++;
-    record_put_totals(&record, text_of("RED"), &totals);
+    assert_true(record_get_product(text_of("RED"), get(txn, "products", "RED"), &red));
+    red.totals.version++;
+    record_put_product(&record, text_of("RED"), &red);
     assert_int_equal(mdb_dbi_open(txn, "products", 0, &products), 0);
     assert_int_equal(lmdb_put(txn, products, text_of("RED"), &record), 0);
     assert_int_equal(mdb_txn_commit(txn), 0);
@@ -196,6 +253,7 @@ int main(void)
         TEST(tables_stay_behind_and_catch_up),
         TEST(what_has_to_be_written_at_once_brings_the_rest),
         TEST(a_batch_is_exhausted_and_freed_behind_the_tables),
+        TEST(a_product_carries_its_first_batch),
         TEST(replaying_again_changes_nothing),
         TEST(a_round_that_has_begun_is_not_taken_for_ended),
         TEST(tables_that_contradict_the_log_are_refused),

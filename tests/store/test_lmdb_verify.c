@@ -99,14 +99,14 @@ static void one_that_cannot_be_looked_at(void **state)
 static void wrong_totals_and_counters(void **state)
 {
     struct verified *f = *state;
-    struct product_totals totals;
+    struct product_record red;
     struct record record;
     struct meta meta;
     verified_begin(f);
     assert_true(
-        record_get_totals(text_of("RED"), verified_get(f, "products", text_of("RED")), &totals));
-    totals.available++;
-    record_put_totals(&record, text_of("RED"), &totals);
+        record_get_product(text_of("RED"), verified_get(f, "products", text_of("RED")), &red));
+    red.totals.available++;
+    record_put_product(&record, text_of("RED"), &red);
     verified_put(f, "products", text_of("RED"), &record);
     verified_drop(f, "products", text_of("GREEN"));
     meta = verified_get_meta(f);
@@ -197,27 +197,35 @@ static void each_field_of_a_batch(void **state)
                    "batches: RED/b2 is not what the log says");
 }
 
-static void each_field_of_the_totals(void **state)
+static void each_field_of_a_product(void **state)
 {
-    enum { FIELDS = 6 };
+    enum { FIELDS = 12 };
     struct verified *f = *state;
     struct text key = text_of("RED");
-    struct product_totals totals;
+    struct product_record red;
+    struct product_record each[FIELDS];
     struct record right;
     struct record wrong[FIELDS];
     verified_begin(f);
-    assert_true(record_get_totals(key, verified_get(f, "products", key), &totals));
-    verified_commit_unstamped(f);
-    struct product_totals each[FIELDS] = {totals, totals, totals, totals, totals, totals};
-    each[0].version++;
-    each[1].last_seq++;
-    each[2].batches++;
-    each[3].open++;
-    each[4].available++;
-    each[5].waiting++;
-    record_put_totals(&right, key, &totals);
+    assert_true(record_get_product(key, verified_get(f, "products", key), &red));
     for (size_t i = 0; i < FIELDS; i++)
-        record_put_totals(&wrong[i], key, &each[i]);
+        each[i] = red;
+    each[0].totals.version++;
+    each[1].totals.last_seq++;
+    each[2].totals.batches++;
+    each[3].totals.open++;
+    each[4].totals.available++;
+    each[5].totals.waiting++;
+    each[6].carried.ref = text_of("b1");
+    each[7].carried.age++;
+    each[8].carried.eta.yyyymmdd++;
+    each[9].carried.qty++;
+    each[10].carried.allocated++;
+    each[11].carried.newest++;
+    record_put_product(&right, key, &red);
+    for (size_t i = 0; i < FIELDS; i++)
+        record_put_product(&wrong[i], key, &each[i]);
+    verified_commit_unstamped(f); /* the ref was LMDB's until now */
     expect_of_each(f, "products", key, wrong, FIELDS, &right,
                    "products: RED is not what the log says");
 }
@@ -366,7 +374,7 @@ int main(void)
         TEST(wrong_totals_and_counters),
         TEST(wrong_batches),
         TEST(each_field_of_a_batch),
-        TEST(each_field_of_the_totals),
+        TEST(each_field_of_a_product),
         TEST(each_field_of_a_waiting_line),
         TEST(wrong_lines),
         TEST(a_broken_seal),

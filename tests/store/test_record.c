@@ -20,6 +20,7 @@ static const struct meta a_meta = {
     .ids_next = 9,
     .folded_seq = 290};
 static const struct product_totals some_totals = {7, 300, 3, 2, 1000000000000, 1};
+static const struct batch some_batch = {{"b1", 2}, 12, {20261122}, 1000000000, 999999999, 298};
 
 static struct text record_text(const struct record *record)
 {
@@ -54,26 +55,43 @@ static bool same_meta_of_version_1(struct text value)
            memcmp(&got, &expected, sizeof got) == 0;
 }
 
-static struct record put_totals(void)
+static bool same_figures(const struct batch *got)
+{
+    return got->age == some_batch.age && got->eta.yyyymmdd == some_batch.eta.yyyymmdd &&
+           got->qty == some_batch.qty && got->allocated == some_batch.allocated &&
+           got->newest == some_batch.newest;
+}
+
+static struct record put_product(void)
 {
     struct record record;
-    record_put_totals(&record, text_of("RED-CHAIR"), &some_totals);
+    record_put_product(&record, text_of("RED-CHAIR"),
+                       &(struct product_record){some_totals, some_batch});
     return record;
 }
 
-static bool same_totals(struct text value)
+static bool same_product(struct text value)
 {
-    struct product_totals got;
-    return record_get_totals(text_of("RED-CHAIR"), value, &got) &&
-           memcmp(&got, &some_totals, sizeof got) == 0;
+    struct product_record got;
+    return record_get_product(text_of("RED-CHAIR"), value, &got) &&
+           memcmp(&got.totals, &some_totals, sizeof some_totals) == 0 &&
+           text_equal(got.carried.ref, some_batch.ref) && same_figures(&got.carried);
+}
+
+/* Version 1 carried no batch, though some have stock. */
+static bool same_product_of_version_1(struct text value)
+{
+    struct product_record got;
+    return record_get_product(text_of("RED-CHAIR"), value, &got) &&
+           memcmp(&got.totals, &some_totals, sizeof some_totals) == 0 &&
+           text_is_none(got.carried.ref);
 }
 
 static struct record put_batch(void)
 {
     struct record record;
-    struct batch batch = {text_of("b1"), 12, {20261122}, 1000000000, 999999999, 298};
-    struct key key = key_of_two(text_of("RED-CHAIR"), batch.ref);
-    record_put_batch(&record, key_text(&key), &batch);
+    struct key key = key_of_two(text_of("RED-CHAIR"), some_batch.ref);
+    record_put_batch(&record, key_text(&key), &some_batch);
     return record;
 }
 
@@ -81,9 +99,7 @@ static bool same_batch(struct text value)
 {
     struct batch got;
     struct key key = key_of_two(text_of("RED-CHAIR"), text_of("b1"));
-    return record_get_batch(key_text(&key), value, &got) && got.age == 12 &&
-           got.eta.yyyymmdd == 20261122 && got.qty == 1000000000 && got.allocated == 999999999 &&
-           got.newest == 298;
+    return record_get_batch(key_text(&key), value, &got) && same_figures(&got);
 }
 
 static struct record put_ref(void)
@@ -172,7 +188,8 @@ static const struct sample {
     {"meta", put_meta, same_meta,
      "fe5893fc02e807ac0280d095ffbc3102010509a2020c426174636843726561746564ac0209416c6c6f63617465"
      "64ab02"},
-    {"totals", put_totals, same_totals, "6b2dc4ff0107ac02030280a094a58d1d01"},
+    {"product", put_product, same_product,
+     "ac5b98b30207ac02030280a094a58d1d010c82d2d4098094ebdc03ff93ebdc03aa026231"},
     {"batch", put_batch, same_batch, "ec9b6bd5010c82d2d4098094ebdc03ff93ebdc03aa02"},
     {"ref", put_ref, same_ref, "a4ba430e015245442d4348414952"},
     {"line", put_line, same_line, "3e92bdb501ab02"},
@@ -197,6 +214,7 @@ static const struct {
     bool (*same)(struct text value);
     const char *golden;
 } older_samples[] = {
+    {"product, version 1", same_product_of_version_1, "6b2dc4ff0107ac02030280a094a58d1d01"},
     {"meta, version 1", same_meta_of_version_1,
      "548d06f801ac0280d095ffbc31020105090c426174636843726561746564ac0209416c6c6f6361746564ab02"},
 };
