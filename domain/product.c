@@ -99,6 +99,11 @@ const struct product_totals *product_totals(const struct product *product)
 
 static struct batch_node *find_batch(const struct product *product, struct text ref)
 {
+    /* Mostly it is the one with stock, however many exhausted ones there are. */
+    struct fit_node *in_use = product->batches_by_use.root;
+    struct batch_node *likely = in_use != NULL ? NODE_OF(struct batch_node, by_use, in_use) : NULL;
+    if (likely != NULL && text_equal(likely->batch.ref, ref))
+        return likely;
     if (product->loaded > 1) {
         void *found = tfind(&ref, &product->batches, compare_refs);
         return found != NULL ? *(struct batch_node **)found : NULL;
