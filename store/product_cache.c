@@ -138,10 +138,10 @@ static void grow(struct product_cache *cache)
     free(old);
 }
 
-/* With its place in a bucket, and what the C library adds. */
+/* With its buckets, and what the C library adds. */
 static size_t memory_of(const struct cached_product *cached)
 {
-    return sizeof *cached + 3 * sizeof(void *) + product_memory(cached->product);
+    return sizeof *cached + 4 * sizeof(void *) + product_memory(cached->product);
 }
 
 struct cached_product *product_cache_add(struct product_cache *cache, struct product *product,
@@ -150,7 +150,7 @@ struct cached_product *product_cache_add(struct product_cache *cache, struct pro
     struct cached_product *cached = calloc(1, sizeof *cached);
     if (cached == NULL)
         return NULL;
-    if (cache->count >= cache->bucket_count)
+    if (cache->count >= cache->bucket_count / 2) /* each step of a chain is far away */
         grow(cache);
     struct text sku = product_sku(product);
     cached->product = product;
