@@ -146,6 +146,7 @@ enum store_result lmdb_fold_replay(struct lmdb_store *store)
         return STORE_OK;
     uint64_t seq = store->meta.folded_seq + 1;
     struct lmdb_walk walk;
+    store->fold.round_seq = store->meta.folded_seq; /* none is being written */
     enum store_result result = lmdb_walk_begin(&walk, store->txn, store->env.events,
                                                (struct text){(const char *)&seq, sizeof seq});
     for (; result == STORE_OK && seq <= store->meta.last_seq; seq++) {
@@ -174,5 +175,4 @@ void lmdb_fold_forget(struct lmdb_store *store)
     store->is_stale = true;
     product_cache_clear(store->cache);
     lazy_order_clear(&store->fold.round);
-    store->fold.round_seq = store->meta.folded_seq;
 }
