@@ -358,13 +358,25 @@ int lmdb_put(MDB_txn *txn, MDB_dbi table, struct text key, const struct record *
     return mdb_put(txn, table, &k, &v, 0);
 }
 
-int lmdb_append(MDB_txn *txn, MDB_dbi table, MDB_cursor **end, struct text key,
-                const struct record *record)
+static int put_with(MDB_txn *txn, MDB_dbi table, MDB_cursor **cursor, struct text key,
+                    const struct record *record, unsigned flags)
 {
     MDB_val k = lmdb_val(key);
     MDB_val v = {record->len, (void *)(uintptr_t)record->bytes};
-    int rc = *end == NULL ? mdb_cursor_open(txn, table, end) : 0;
-    return rc == 0 ? mdb_cursor_put(*end, &k, &v, MDB_APPEND) : rc;
+    int rc = *cursor == NULL ? mdb_cursor_open(txn, table, cursor) : 0;
+    return rc == 0 ? mdb_cursor_put(*cursor, &k, &v, flags) : rc;
+}
+
+int lmdb_append(MDB_txn *txn, MDB_dbi table, MDB_cursor **end, struct text key,
+                const struct record *record)
+{
+    return put_with(txn, table, end, key, record, MDB_APPEND);
+}
+
+int lmdb_put_near(MDB_txn *txn, MDB_dbi table, MDB_cursor **near, struct text key,
+                  const struct record *record)
+{
+    return put_with(txn, table, near, key, record, 0);
 }
 
 int lmdb_delete(MDB_txn *txn, MDB_dbi table, struct text key)

@@ -103,6 +103,11 @@ int lmdb_delete(MDB_txn *txn, MDB_dbi table, struct text key);
 int lmdb_append(MDB_txn *txn, MDB_dbi table, MDB_cursor **end, struct text key,
                 const struct record *record);
 
+/* Puts a sealed record beside the one that was put last with that cursor, which is kept like the
+ * one of lmdb_append: records in the order of their keys need few searches. Returns LMDB's code. */
+int lmdb_put_near(MDB_txn *txn, MDB_dbi table, MDB_cursor **near, struct text key,
+                  const struct record *record);
+
 /* A walk through the keys of a table in byte order. */
 struct lmdb_walk {
     MDB_cursor *cursor;

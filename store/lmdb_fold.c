@@ -4,6 +4,8 @@
  * product and its batch stays in memory for a while: many changes become one write, and the writes
  * of many products go by SKU. A product's totals hold the seq of the newest event that its tables
  * have, so that a replay knows which events they lack, and that replaying twice is harmless.
+ * Lines that are not appended to their table are written later as well, by key: see
+ * store/lmdb_lines.c. Of these the last event tells all, so replaying twice is harmless too.
  * Everything else that an event changes is written with it. */
 #include "store/lmdb_inside.h"
 
@@ -12,7 +14,7 @@
 #include <stdlib.h>
 
 #define WRITES_PER_EVENT 2u /* so that a round ends before the next one is due */
-#define WRITES_AT_LEAST 8u
+#define WRITES_AT_LEAST 8u  /* of products, and of lines */
 
 bool lmdb_fold_is_due(const struct event *event)
 {
@@ -65,43 +67,66 @@ bool lmdb_fold_changed(struct lmdb_store *store, struct cached_product *cached,
                                  rank_of(store, cached->product));
 }
 
-/* A round begins when enough is behind, and ends with its last product. */
-static void begin_round(struct lmdb_store *store)
+static bool is_enough_behind(const struct lmdb_store *store)
 {
-    struct lmdb_fold *fold = &store->fold;
-    if (fold->round.count > 0 ||
-        store->meta.last_seq - store->meta.folded_seq < fold->events_in_round)
-        return;
-    product_cache_take_list(store->cache, &fold->round);
-    fold->round_seq = store->meta.last_seq;
+    const struct lmdb_fold *fold = &store->fold;
+    return store->meta.last_seq - store->meta.folded_seq >= fold->events_in_round ||
+           product_cache_ahead_count(store->cache) >= fold->products_in_round ||
+           lmdb_lines_bytes(store) >= fold->line_bytes_in_round;
 }
 
-enum store_result lmdb_fold_some(struct lmdb_store *store)
+static bool is_in_round(const struct lmdb_store *store)
 {
-    struct lmdb_fold *fold = &store->fold;
-    uint64_t events = store->meta.last_seq - store->committed.last_seq;
-    uint64_t writes = WRITES_PER_EVENT * events + WRITES_AT_LEAST;
-    if (events == 0)
-        return STORE_OK;
-    begin_round(store);
-    if (fold->round_seq == store->meta.folded_seq)
-        return STORE_OK;
+    return store->fold.round_seq != store->meta.folded_seq;
+}
+
+static void begin_round(struct lmdb_store *store)
+{
+    product_cache_take_list(store->cache, &store->fold.round);
+    lmdb_lines_take_round(store);
+    store->fold.round_seq = store->meta.last_seq;
+}
+
+/* Once its last product and its last line are written. */
+static void end_round(struct lmdb_store *store)
+{
+    lazy_order_clear(&store->fold.round);
+    lmdb_lines_end_round(store);
+    store->meta.folded_seq = store->fold.round_seq;
+    CRASH_POINT(folded);
+}
+
+static enum store_result write_products(struct lmdb_store *store, uint64_t writes)
+{
     enum store_result result = STORE_OK;
-    struct cached_product *cached = NULL;
-    for (; writes > 0 && result == STORE_OK; writes--) {
-        cached = lazy_order_take(&fold->round);
-        if (cached == NULL)
-            break;
+    struct cached_product *cached;
+    for (; writes > 0 && (cached = lazy_order_take(&store->fold.round)) != NULL; writes--) {
         product_cache_unlist(store->cache, cached);
         if (cached->is_ahead)
             result = lmdb_products_write(store, cached);
         CRASH_POINT(folding);
+        if (result != STORE_OK)
+            break;
     }
-    if (result == STORE_OK && cached == NULL) {
-        lazy_order_clear(&fold->round);
-        store->meta.folded_seq = fold->round_seq;
-        CRASH_POINT(folded);
-    }
+    return result;
+}
+
+enum store_result lmdb_fold_some(struct lmdb_store *store)
+{
+    const struct lazy_order *round = &store->fold.round;
+    uint64_t events = store->meta.last_seq - store->committed.last_seq;
+    uint64_t writes = WRITES_PER_EVENT * events + WRITES_AT_LEAST;
+    if (events == 0)
+        return STORE_OK;
+    if (!is_in_round(store) && is_enough_behind(store))
+        begin_round(store);
+    if (!is_in_round(store))
+        return STORE_OK;
+    enum store_result result = write_products(store, writes);
+    if (result == STORE_OK)
+        result = lmdb_lines_write_some(store, writes);
+    if (result == STORE_OK && round->taken == round->count && lmdb_lines_are_written(store))
+        end_round(store);
     return result;
 }
 
@@ -161,6 +186,8 @@ enum store_result lmdb_fold_replay(struct lmdb_store *store)
             result = STORE_DAMAGED;
         else
             result = replay_event(store, &event);
+        if (result == STORE_OK)
+            result = lmdb_lines_replay(store, &event);
         CRASH_POINT(replaying);
     }
     lmdb_walk_end(&walk);
@@ -174,5 +201,6 @@ void lmdb_fold_forget(struct lmdb_store *store)
 {
     store->is_stale = true;
     product_cache_clear(store->cache);
+    lmdb_lines_forget(store);
     lazy_order_clear(&store->fold.round);
 }

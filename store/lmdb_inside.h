@@ -4,6 +4,7 @@
 
 #include "store/codec.h"
 #include "store/lmdb_env.h"
+#include "store/line_overlay.h"
 #include "store/lmdb_store.h"
 #include "store/product_cache.h"
 #include "store/remembered_index.h"
@@ -20,13 +21,16 @@ struct index_changes {
     size_t capacity;
 };
 
-/* The writing of products behind the log. All that was ahead at one time is a round; when its last
- * one is written, the tables hold all events up to then. */
+/* The writing of products and lines behind the log. All that was ahead at one time is a round; when
+ * its last one is written, the tables hold all events up to then. */
 struct lmdb_fold {
-    struct lazy_order round;  /* struct cached_product, by rank */
-    uint64_t round_seq;       /* newest event when the round began */
-    uint64_t events_in_round; /* that the tables lack when one begins */
-    struct key first_sku;     /* of some product: all SKUs have so many bytes in common with it */
+    struct lazy_order round; /* struct cached_product, by rank */
+    uint64_t round_seq;      /* newest event when the round began */
+    /* One begins when tables lack so much: */
+    uint64_t events_in_round;
+    size_t products_in_round;
+    size_t line_bytes_in_round;
+    struct key first_sku; /* of some product: all SKUs have so many bytes in common with it */
     size_t common;
 };
 
@@ -35,6 +39,17 @@ struct asked {
     struct text id;
     uint64_t hash;         /* of the id */
     struct text canonical; /* the request */
+};
+
+/* What is known of the table of lines beside itself; see store/lmdb_lines.c. */
+struct lmdb_lines {
+    struct key largest; /* no key of a line is larger */
+    bool largest_is_known;
+    struct line_overlay *newer; /* what the table lacks of the events since the last round began */
+    struct line_overlay *older; /* and of those before; empty where no round is being written */
+    struct line_place next;     /* of the older ones, to be written */
+    MDB_cursor *end;            /* cursors of the open unit, for appending and for the round; */
+    MDB_cursor *near;           /* NULL: not opened yet */
 };
 
 struct lmdb_store {
@@ -51,13 +66,11 @@ struct lmdb_store {
     struct meta committed;  /* as on disk */
     MDB_cursor *events_end; /* cursors of the open unit for appending; NULL: not opened yet */
     MDB_cursor *remembered_end;
-    MDB_cursor *lines_end;
-    struct key largest_line; /* no key of the table of lines is larger */
-    bool largest_line_known;
     struct product_cache *cache;
+    struct lmdb_lines lines;
     struct lmdb_fold fold;
     bool is_full;        /* the last commit found no room */
-    bool is_stale;       /* the products in memory are not those of the log: lmdb_fold_replay */
+    bool is_stale;       /* what is in memory is not what the log says: lmdb_fold_replay */
     struct arena *arena; /* texts that live until the next begin */
 
     struct remembered_index *index;
@@ -96,15 +109,55 @@ enum store_result lmdb_log_get(struct lmdb_store *store, MDB_txn *txn, uint64_t 
 bool lmdb_log_decode(struct lmdb_store *store, uint64_t seq, const struct logged_event *logged,
                      struct event *out);
 
-/* ---- lmdb_lines.c: the table of order lines, within the open unit ---- */
+/* ---- lmdb_lines.c: order lines, within the open unit ---- */
+
+/* False: no memory. */
+bool lmdb_lines_open(struct lmdb_store *store);
+void lmdb_lines_close(struct lmdb_store *store);
+
+/* For each new unit. */
+void lmdb_lines_begin(struct lmdb_store *store);
 
 /* Seq of the event that put the line where it is. */
 enum store_result lmdb_lines_get(struct lmdb_store *store, struct text orderid, struct text sku,
                                  uint64_t *seq);
-enum store_result lmdb_lines_put(struct lmdb_store *store, struct text orderid, struct text sku,
-                                 uint64_t seq);
-/* Nothing to do where there is no such line. */
-enum store_result lmdb_lines_delete(struct lmdb_store *store, struct text orderid, struct text sku);
+
+/* Brings the lines up to date with an event, which may be about none. */
+enum store_result lmdb_lines_follow(struct lmdb_store *store, const struct event *event);
+
+/* The same with an event that was committed already, and that the table may lack or not. */
+enum store_result lmdb_lines_replay(struct lmdb_store *store, const struct event *event);
+
+/* Memory taken by lines that changed since the last round began. */
+size_t lmdb_lines_bytes(const struct lmdb_store *store);
+
+/* A round of writing: all lines that changed until it is taken, so many with each unit. Requires:
+ * the one before has ended. */
+void lmdb_lines_take_round(struct lmdb_store *store);
+enum store_result lmdb_lines_write_some(struct lmdb_store *store, uint64_t writes);
+bool lmdb_lines_are_written(const struct lmdb_store *store);
+void lmdb_lines_end_round(struct lmdb_store *store);
+
+/* Forgets what the table lacks; lmdb_lines_replay follows for all of it. */
+void lmdb_lines_forget(struct lmdb_store *store);
+
+/* A walk through the lines of one order as they are now: those of the table, with what it lacks
+ * laid over. Until a line is added or changed. */
+struct lmdb_lines_walk {
+    struct key prefix;
+    struct line_place newer;
+    struct line_place older;
+    bool has_looked; /* the table's next line is these two */
+    struct text key; /* absent: it has no more */
+    struct text value;
+    struct record record; /* of a line that the table lacks */
+};
+
+/* Requires: `walk` was begun in the table of lines, at `from` as well. */
+void lmdb_lines_walk_begin(struct lmdb_lines_walk *lines, const struct lmdb_store *store,
+                           const struct key *prefix, struct text from);
+/* Has `walk` show the next line. STORE_NOT_FOUND: the order has no more. */
+enum store_result lmdb_lines_walk_next(struct lmdb_lines_walk *lines, struct lmdb_walk *walk);
 
 /* ---- lmdb_products.c: the repository of products ---- */
 
@@ -134,11 +187,11 @@ bool lmdb_fold_changed(struct lmdb_store *store, struct cached_product *cached,
 /* Writes another share of what is behind, in proportion to what the open unit did. */
 enum store_result lmdb_fold_some(struct lmdb_store *store);
 
-/* Brings the products in memory up to date with the log. Nothing to do where they are. Requires:
- * store->txn. */
+/* Brings products and lines in memory up to date with the log. Nothing to do where they are.
+ * Requires: store->txn. */
 enum store_result lmdb_fold_replay(struct lmdb_store *store);
 
-/* Forgets the products in memory; lmdb_fold_replay must follow before anything else. */
+/* Forgets products and lines in memory; lmdb_fold_replay must follow before anything else. */
 void lmdb_fold_forget(struct lmdb_store *store);
 
 /* ---- lmdb_reader.c ---- */

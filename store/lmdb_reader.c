@@ -68,12 +68,21 @@ static void page_took(struct page *page, size_t bytes)
 /* A walk through the keys prefix + X, with X > after. */
 struct list {
     struct lmdb_walk walk;
+    struct lmdb_lines_walk *lines; /* NULL: the table says all */
     struct key prefix;
     struct text after;
 };
 
-static enum store_result list_begin(struct list *list, MDB_txn *txn, MDB_dbi table,
-                                    const struct key *prefix, struct text after)
+static enum store_result list_next(struct list *list)
+{
+    return list->lines != NULL ? lmdb_lines_walk_next(list->lines, &list->walk)
+                               : lmdb_walk_next(&list->walk);
+}
+
+/* `lines`: for a list of order lines, to be used by it. */
+static enum store_result list_begin(struct list *list, const struct lmdb_store *store, MDB_txn *txn,
+                                    MDB_dbi table, const struct key *prefix, struct text after,
+                                    struct lmdb_lines_walk *lines)
 {
     struct key from = *prefix;
     if (after.len > 0) {
@@ -82,15 +91,18 @@ static enum store_result list_begin(struct list *list, MDB_txn *txn, MDB_dbi tab
     }
     list->prefix = *prefix;
     list->after = after;
+    list->lines = lines;
+    if (lines != NULL)
+        lmdb_lines_walk_begin(lines, store, prefix, key_text(&from));
     /* The walk keeps the key's address for its first step alone. */
     enum store_result result = lmdb_walk_begin(&list->walk, txn, table, key_text(&from));
     if (result != STORE_OK)
         return result;
-    result = lmdb_walk_next(&list->walk);
+    result = list_next(list);
     struct text rest;
     if (result == STORE_OK && lmdb_key_rest(list->walk.key, prefix, &rest) &&
         !text_is_none(after) && text_equal(rest, after))
-        result = lmdb_walk_next(&list->walk);
+        result = list_next(list);
     return result;
 }
 
@@ -107,6 +119,7 @@ struct listing {
     struct arena *arena;
     struct text sku; /* of the product whose batches are listed */
     struct product_record product;
+    struct lmdb_lines_walk *lines; /* where lines are listed */
     void *rows;
     size_t count;
     struct text next; /* the last row's name, where more remain */
@@ -123,8 +136,9 @@ static enum store_result read_listing(struct listing *listing, MDB_dbi table,
     struct list list;
     struct text name;
     struct page page = page_of(listing->store, limit);
-    enum store_result result = list_begin(&list, listing->txn, table, prefix, after);
-    for (; result == STORE_OK && list_name(&list, &name); result = lmdb_walk_next(&list.walk)) {
+    enum store_result result =
+        list_begin(&list, listing->store, listing->txn, table, prefix, after, listing->lines);
+    for (; result == STORE_OK && list_name(&list, &name); result = list_next(&list)) {
         if (listing->count > 0 && !page_has_room(&page)) {
             memcpy(&listing->next, (char *)listing->rows + (listing->count - 1) * row_size,
                    sizeof listing->next);
@@ -184,9 +198,11 @@ static enum store_result line_row(const struct listing *listing, const struct lm
 static enum store_result find_order(struct lmdb_store *store, MDB_txn *txn, struct text orderid)
 {
     struct key prefix = key_prefix(orderid);
+    struct lmdb_lines_walk lines;
     struct list list;
     struct text sku;
-    enum store_result result = list_begin(&list, txn, store->env.lines, &prefix, text_none());
+    enum store_result result =
+        list_begin(&list, store, txn, store->env.lines, &prefix, text_none(), &lines);
     if (result == STORE_OK && !list_name(&list, &sku))
         result = STORE_NOT_FOUND;
     lmdb_walk_end(&list.walk);
@@ -197,7 +213,8 @@ static enum store_result lines_(struct reader *reader, const struct get_allocati
                                 struct arena *arena, struct line_page *out)
 {
     struct lmdb_store *store = store_of_reader(reader);
-    struct listing listing = {.store = store, .arena = arena};
+    struct lmdb_lines_walk lines;
+    struct listing listing = {.store = store, .arena = arena, .lines = &lines};
     struct key prefix = key_prefix(query->orderid);
     enum store_result result = begin_read(store, &listing.txn);
     if (result == STORE_OK)
@@ -277,7 +294,8 @@ static enum store_result batches_in_use(struct lmdb_store *store, MDB_txn *txn,
     struct key prefix = key_prefix(out->sku);
     struct list list;
     struct text place;
-    enum store_result result = list_begin(&list, txn, store->env.use, &prefix, text_none());
+    enum store_result result =
+        list_begin(&list, store, txn, store->env.use, &prefix, text_none(), NULL);
     while (result == STORE_OK && out->batch_count < shown && list_name(&list, &place)) {
         struct text ref;
         if (record_get_text(list.walk.key, list.walk.value, &ref))

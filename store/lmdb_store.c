@@ -6,6 +6,7 @@
 
 #define TAIL_EVENTS 256u    /* of the log that are looked at when the store is opened */
 #define PRODUCT_BYTES 1024u /* of a product with a batch or two in memory */
+#define LINES_PART 8u       /* of the cache, beside it: lines of a round, and as many of the next */
 #define INDEX_SLACK                                                                                \
     ((size_t)65536) /* replies that a unit may add before the oldest are forgotten */
 
@@ -91,15 +92,16 @@ static bool make_parts(struct lmdb_store *store, const struct lmdb_store_options
     store->cache = product_cache_new(options->cache_bytes);
     bool seeded = getrandom(&store->hash_seed, sizeof store->hash_seed, 0) ==
                   (ssize_t)sizeof store->hash_seed;
-    return seeded && store->codec != NULL && store->arena != NULL && store->cache != NULL;
+    return lmdb_lines_open(store) && seeded && store->codec != NULL && store->arena != NULL &&
+           store->cache != NULL;
 }
 
-/* Products that are ahead of their tables stay in memory: those of one round and of the next one, a
- * product for each event at worst. */
-static uint64_t events_in_round(const struct lmdb_store_options *options)
+/* What is ahead of the tables stays in memory: that of one round and of the next one. */
+static void set_rounds(struct lmdb_fold *fold, const struct lmdb_store_options *options)
 {
-    uint64_t fit = options->cache_bytes / (2 * PRODUCT_BYTES) + 1;
-    return fit < options->events_behind ? fit : options->events_behind;
+    fold->events_in_round = options->events_behind;
+    fold->products_in_round = options->cache_bytes / (2 * PRODUCT_BYTES) + 1;
+    fold->line_bytes_in_round = options->cache_bytes / LINES_PART + 1;
 }
 
 struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
@@ -115,7 +117,7 @@ struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
     store->reader.ops = &lmdb_reader_ops;
     store->ids_kept = options->ids_kept;
     store->is_stale = true;
-    store->fold.events_in_round = events_in_round(options);
+    set_rounds(&store->fold, options);
     store->env.directory_fd = store->env.lock_fd = -1;
     if (!make_parts(store, options))
         snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");
@@ -152,6 +154,7 @@ void lmdb_store_close(struct lmdb_store **store)
     codec_destroy(&s->codec);
     arena_destroy(&s->arena);
     lazy_order_release(&s->fold.round);
+    lmdb_lines_close(s);
     free(s->added.items);
     free(s->outdated.items);
     free(s);

@@ -10,10 +10,10 @@ struct lmdb_store;
 struct lmdb_store_options {
     const char *directory;  /* made where it is missing; must outlive the store */
     size_t map_size_bytes;  /* more than the store will ever take; it costs address space alone */
-    size_t cache_bytes;     /* of products in memory */
+    size_t cache_bytes;     /* of products in memory; lines take a quarter of it beside them */
     uint64_t check_bytes;   /* a file that is larger is not looked at page by page when opened */
     uint64_t events_behind; /* that the tables may lack of the log before they are written; fewer
-                               where the products of so many do not fit the cache */
+                               where what they change takes too much memory for the cache */
     uint64_t ids_kept;      /* remembered replies, at least; 1 to LMDB_STORE_IDS_MAX */
 };
 

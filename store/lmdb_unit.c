@@ -10,7 +10,8 @@ static enum store_result unit_begin_(struct unit_of_work *unit, uint64_t now_ms)
     arena_reset(store->arena);
     product_cache_trim(store->cache);
     store->now_ms = now_ms;
-    store->events_end = store->remembered_end = store->lines_end = NULL;
+    store->events_end = store->remembered_end = NULL;
+    lmdb_lines_begin(store);
     int rc = mdb_txn_begin(store->env.env, NULL, 0, &store->txn);
     enum store_result result = lmdb_write_result(&store->env, rc);
     if (result == STORE_OK)
@@ -256,27 +257,7 @@ static enum store_result append(struct unit_of_work *unit, struct product *produ
 
 static enum store_result project(struct unit_of_work *unit, const struct event *event)
 {
-    struct lmdb_store *store = store_of_unit(unit);
-    struct text orderid;
-    bool stays = true;
-    switch (event->type) {
-    case MESSAGE_ALLOCATED:
-        orderid = event->as.allocated.orderid;
-        break;
-    case MESSAGE_OUT_OF_STOCK:
-        if (!event->as.out_of_stock.waiting)
-            return STORE_OK;
-        orderid = event->as.out_of_stock.orderid;
-        break;
-    case MESSAGE_DEALLOCATED:
-        orderid = event->as.deallocated.orderid;
-        stays = false;
-        break;
-    default:
-        return STORE_OK;
-    }
-    return stays ? lmdb_lines_put(store, orderid, event->sku, event->seq)
-                 : lmdb_lines_delete(store, orderid, event->sku);
+    return lmdb_lines_follow(store_of_unit(unit), event);
 }
 
 static uint64_t last_seq(const struct unit_of_work *unit)
@@ -338,7 +319,7 @@ static void rollback(struct unit_of_work *unit)
     store->meta = store->committed;
     if (has_events)
         lmdb_fold_forget(store); /* the products in memory hold what did not happen */
-    store->largest_line_known = false;
+    store->lines.largest_is_known = false;
     lmdb_remembered_settle(store, false);
     CRASH_POINT(rolled_back);
 }

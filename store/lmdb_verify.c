@@ -229,6 +229,7 @@ static void release(struct verify *v)
     verify_table_release(&v->products);
     verify_table_release(&v->batches);
     verify_table_release(&v->lines);
+    verify_table_release(&v->moves);
     if (v->txn != NULL)
         mdb_txn_abort(v->txn);
     if (v->env.env != NULL)

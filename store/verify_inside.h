@@ -113,6 +113,8 @@ struct verify {
     struct verify_table products;
     struct verify_table batches;
     struct verify_table lines;
+    struct verify_table moves;    /* key of a line, NUL, seq (0: gone): what the table may say of a
+                                     line    that events moved which it may lack */
     struct seen_batch *shrinking; /* it holds more than it has: lines must leave it now */
     struct seen_line *displaced;  /* lines that left it, by `older`: the next one to move first */
     uint64_t waiting;             /* lines */
@@ -146,6 +148,9 @@ struct verify_name verify_name(struct text text);
 /* ---- the checks ---- */
 
 void verify_log(struct verify *v);
+/* Whether the table may say that of a line which was moved after meta.folded_seq: a state that it
+ * had then or since. */
+bool verify_may_lag(const struct verify *v, struct text key, uint64_t seq);
 /* Makes an event true in the model, as far as it can be. */
 void verify_replay(struct verify *v, const struct event *event);
 void verify_replies_begin(struct verify *v);

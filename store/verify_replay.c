@@ -307,6 +307,53 @@ static void check_written(struct verify *v, const struct event *event,
                        verify_name(event->sku).text);
 }
 
+/* ---- lines that their table may lack ---- */
+
+struct move_key {
+    char bytes[KEY_MAX_BYTES + 1 + sizeof(uint64_t)];
+    size_t len;
+};
+
+static struct move_key move_key_of(struct text line, uint64_t seq)
+{
+    struct move_key key = {.len = line.len + 1 + sizeof seq};
+    memcpy(key.bytes, line.data, line.len);
+    memcpy(key.bytes + line.len + 1, &seq, sizeof seq);
+    return key;
+}
+
+static void note_move(struct verify *v, struct text line_key)
+{
+    const struct seen_line *line = verify_table_find(&v->lines, line_key);
+    struct move_key key = move_key_of(line_key, line != NULL ? line->seq : 0);
+    struct text text = {key.bytes, key.len};
+    if (verify_table_find(&v->moves, text) == NULL)
+        v->no_memory |= verify_table_add(&v->moves, text, sizeof(struct verify_item)) == NULL;
+}
+
+bool verify_may_lag(const struct verify *v, struct text key, uint64_t seq)
+{
+    if (key.len > KEY_MAX_BYTES)
+        return false;
+    struct move_key move = move_key_of(key, seq);
+    return verify_table_find(&v->moves, (struct text){move.bytes, move.len}) != NULL;
+}
+
+/* The line that the event moves; its order is absent where it moves none. */
+static struct text order_of_moved(const struct event *event)
+{
+    switch (event->type) {
+    case MESSAGE_ALLOCATED:
+        return event->as.allocated.orderid;
+    case MESSAGE_DEALLOCATED:
+        return event->as.deallocated.orderid;
+    case MESSAGE_OUT_OF_STOCK:
+        return event->as.out_of_stock.waiting ? event->as.out_of_stock.orderid : text_none();
+    default:
+        return text_none();
+    }
+}
+
 /* The product of an event; its first one creates its first batch. */
 static struct seen_product *product_of(struct verify *v, const struct event *event)
 {
@@ -338,6 +385,11 @@ void verify_replay(struct verify *v, const struct event *event)
     check_displaced(v, event);
     if (event == NULL)
         return;
+    struct text orderid = order_of_moved(event);
+    bool may_lag = event->seq > v->meta.folded_seq && !text_is_none(orderid);
+    struct key line = may_lag ? key_of_two(orderid, event->sku) : (struct key){.len = 0};
+    if (may_lag)
+        note_move(v, key_text(&line));
     struct seen_product *product = product_of(v, event);
     if (product == NULL)
         return;
@@ -354,4 +406,6 @@ void verify_replay(struct verify *v, const struct event *event)
         product->totals.last_seq = event->seq;
     }
     seers[event->type](v, event);
+    if (may_lag)
+        note_move(v, key_text(&line));
 }

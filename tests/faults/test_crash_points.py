@@ -35,7 +35,7 @@ FILES = {"data.mdb", "lock.mdb", "node.lock"}
 START_UP = {"directory_locked", "before_tables", "after_tables", "before_mark", "replaying",
             "commands_bound"}
 BEFORE_COMMIT = {"event_logged", "before_line_moves", "reply_remembered", "group_handled",
-                 "before_flush", "folding", "folded", "before_commit"}
+                 "before_flush", "folding", "folding_lines", "folded", "before_commit"}
 AFTER_COMMIT = {"after_commit", "before_replies", "between_replies", "after_replies",
                 "between_events", "after_events"}
 IN_EACH_COMMAND = {"event_logged", "before_line_moves", "reply_remembered", "between_replies",

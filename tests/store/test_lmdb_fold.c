@@ -81,6 +81,26 @@ static struct behind look(struct contract *c)
     return found;
 }
 
+/* The seq under which the table has a line of RED; 0: it has none. */
+static uint64_t stored_line(struct contract *c, const char *orderid)
+{
+    struct disk_store *disk = c->store;
+    struct key key = key_of_two(text_of(orderid), text_of("RED"));
+    struct text value;
+    uint64_t seq = 0;
+    MDB_env *env;
+    MDB_dbi lines;
+    lmdb_store_close(&disk->store);
+    MDB_txn *txn = begin(&env, disk, MDB_RDONLY);
+    assert_int_equal(mdb_dbi_open(txn, "lines", 0, &lines), 0);
+    if (lmdb_get(txn, lines, key_text(&key), &value) == STORE_OK)
+        assert_true(record_get_line(key_text(&key), value, &seq));
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+    contract_reopen(c);
+    return seq;
+}
+
 /* `from` to `to` - 1, each in a unit of its own. */
 static void allocate(struct contract *c, unsigned from, unsigned to)
 {
@@ -260,6 +280,106 @@ static void tables_that_contradict_the_log_are_refused(void **state)
     assert_non_null(strstr(disk->error, "damaged"));
 }
 
+/* ---- lines ---- */
+
+static void lines_stay_behind_and_catch_up(void **state)
+{
+    struct contract *c = *state;
+    GROUP(c, "Allocate z RED 1", "Allocate m RED 2");
+    assert_int_equal(stored_line(c, "z"), 3); /* behind all others: at once */
+    assert_int_equal(stored_line(c, "m"), 0);
+    EXPECT(c, "GetAllocations m", "ok RED:2:b1");
+    GROUP(c, "Allocate m RED 2");
+    assert_int_equal(look(c).meta.last_seq, 4); /* it was there already */
+    allocate(c, 0, 40);
+    assert_int_equal(stored_line(c, "m"), 4);
+    GROUP(c, "Deallocate m RED", "Deallocate z RED");
+    assert_int_equal(stored_line(c, "m"), 4);
+    assert_int_equal(stored_line(c, "z"), 3);
+    EXPECT(c, "GetAllocations m", "not found");
+    EXPECT(c, "GetAllocations z", "not found");
+    allocate(c, 40, 80);
+    assert_int_equal(stored_line(c, "m"), 0);
+    assert_int_equal(stored_line(c, "z"), 0);
+}
+
+/* What is known of the largest key must not come from the table alone. */
+static void the_largest_line_goes_behind_the_table(void **state)
+{
+    struct contract *c = *state;
+    GROUP(c, "Allocate z RED 1");
+    GROUP(c, "Deallocate z RED");
+    allocate(c, 0, 40);
+    GROUP(c, "Allocate y RED 1");
+    assert_int_equal(stored_line(c, "z"), 0);
+    assert_int_equal(stored_line(c, "y"), 0);
+    GROUP(c, "Deallocate y RED");
+    GROUP(c, "Allocate y RED 5");
+    EXPECT(c, "GetAllocations y", "ok RED:5:b1");
+    uint64_t seq = look(c).meta.last_seq;
+    EXPECT(c, "GetAllocations y", "ok RED:5:b1");
+    allocate(c, 40, 80);
+    EXPECT(c, "GetAllocations y", "ok RED:5:b1");
+    assert_int_equal(stored_line(c, "y"), seq);
+}
+
+#define SKUS 30u
+
+/* All lines of the order, or a page of them. */
+static void expect_lines(struct contract *c, const char *orderid, const bool *has, unsigned after,
+                         unsigned limit)
+{
+    struct notation expected = {0};
+    unsigned count = 0;
+    unsigned last = 0;
+    bool is_there = false;
+    notation_add(&expected, "ok");
+    for (unsigned i = 0; i < SKUS; i++) {
+        is_there = is_there || has[i];
+        if (!has[i] || i <= after)
+            continue;
+        if (count++ < limit) {
+            notation_add(&expected, " P%02u:1:b%02u", i, i);
+            last = i;
+        }
+    }
+    if (count > limit)
+        notation_add(&expected, " next=P%02u", last);
+    EXPECT(c, contract_text(c, "GetAllocations %s after=P%02u limit=%u", orderid, after, limit),
+           is_there ? notation_text(&expected) : "not found");
+    notation_release(&expected);
+}
+
+/* Lines that come and go, of orders that are neighbours, while some of each are in the table, some
+ * are being written and some have changed since. */
+static void an_order_is_read_from_all_places(void **state)
+{
+    struct contract *c = *state;
+    struct disk_store *disk = c->store;
+    static const char *const orders[] = {"m", "m!", "n"};
+    bool has[3][SKUS] = {{false}};
+    disk->options.events_behind = 60; /* a round lasts for several units */
+    for (unsigned i = 0; i < SKUS; i++)
+        GROUP(c, contract_text(c, "CreateBatch b%02u P%02u 100", i, i));
+    GROUP(c, "Allocate z P00 1");
+    contract_reopen(c);
+    unsigned random = 1;
+    for (unsigned step = 0; step < 500; step++) {
+        random = random * 1103515245u + 12345u;
+        unsigned order = (random >> 16) % 3;
+        unsigned sku = 1 + (random >> 20) % (SKUS - 1);
+        has[order][sku] = !has[order][sku];
+        GROUP(c, contract_text(c, has[order][sku] ? "Allocate %s P%02u 1" : "Deallocate %s P%02u",
+                               orders[order], sku));
+        if (step % 70 == 69)
+            contract_reopen(c);
+        for (unsigned i = 0; i < 3; i++) {
+            expect_lines(c, orders[i], has[i], 0, 100);
+            expect_lines(c, orders[i], has[i], sku, 3);
+        }
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -272,6 +392,9 @@ int main(void)
         TEST(replaying_again_changes_nothing),
         TEST(a_round_that_has_begun_is_not_taken_for_ended),
         TEST(tables_that_contradict_the_log_are_refused),
+        TEST(lines_stay_behind_and_catch_up),
+        TEST(the_largest_line_goes_behind_the_table),
+        TEST(an_order_is_read_from_all_places),
     };
     return cmocka_run_group_tests_name("lmdb_fold", tests, NULL, NULL);
 }

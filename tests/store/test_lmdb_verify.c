@@ -288,6 +288,55 @@ static void wrong_lines(void **state)
     verified_expect(f, "waiting lines: RED////////%04 is not what the log says");
 }
 
+static void put_line(struct verified *f, const char *orderid, uint64_t seq)
+{
+    struct key key = key_of_two(text_of(orderid), text_of("RED"));
+    struct record record;
+    verified_begin(f);
+    record_put_line(&record, key_text(&key), seq);
+    if (seq != 0)
+        verified_put(f, "lines", key_text(&key), &record);
+    else
+        verified_drop(f, "lines", key_text(&key));
+    verified_commit(f);
+}
+
+/* The table may have any state that a line had since the events that all tables have; o3 was never
+ * RED, o0 comes, o1 leaves and comes again, and o2 stays. */
+static void lines_that_may_be_outdated(void **state)
+{
+    struct verified *f = *state;
+    struct sample sample;
+    verified_expect_whole(f);
+    assert_true(sample_open(&sample, f->directory, UINT64_MAX));
+    assert_non_null(strstr(sample_ask(&sample, "Allocate o0 RED 1"), "ok seq=18"));
+    assert_non_null(strstr(sample_ask(&sample, "Deallocate o1 RED"), "ok seq=19"));
+    assert_non_null(strstr(sample_ask(&sample, "Allocate o1 RED 2"), "ok seq=20"));
+    sample_close(&sample);
+    verified_expect_whole(f);
+    static const struct {
+        const char *orderid;
+        uint64_t seqs[4]; /* that the table may say, the last one from now on */
+        uint64_t wrong;
+    } each[] = {{"o0", {18, 0, 18, 0}, 19}, {"o1", {20, 0, 20, 0}, 18}, {"o1", {0, 20, 0, 20}, 19}};
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        char finding[64];
+        put_line(f, each[i].orderid, each[i].wrong);
+        snprintf(finding, sizeof finding, "lines: %s/RED is not what the log says",
+                 each[i].orderid);
+        verified_expect(f, finding);
+        for (size_t j = 0; j < 4; j++) {
+            put_line(f, each[i].orderid, each[i].seqs[j]);
+            verified_expect_whole(f);
+        }
+    }
+    put_line(f, "o3", 20);
+    verified_expect(f, "lines: o3/RED is not what the log says");
+    put_line(f, "o3", 0);
+    put_line(f, "o2", 0);
+    verified_expect(f, "line o2/RED is missing");
+}
+
 /* A record under another key, with a seal that is right for where it was. */
 static void a_broken_seal(void **state)
 {
@@ -377,6 +426,7 @@ int main(void)
         TEST(each_field_of_a_product),
         TEST(each_field_of_a_waiting_line),
         TEST(wrong_lines),
+        TEST(lines_that_may_be_outdated),
         TEST(a_broken_seal),
         TEST(a_transaction_without_its_stamp),
         TEST(a_meta_page_that_could_not_be_written),

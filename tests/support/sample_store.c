@@ -39,13 +39,15 @@ void sample_directory_remove(const char *directory)
 
 /* ---- talking ---- */
 
+uint64_t sample_events_behind = SAMPLE_EVENTS_BEHIND;
+
 bool sample_open(struct sample *sample, const char *directory, uint64_t check_bytes)
 {
     const struct lmdb_store_options options = {.directory = directory,
                                                .map_size_bytes = SAMPLE_MAP_BYTES,
                                                .cache_bytes = (size_t)1 << 20,
                                                .check_bytes = check_bytes,
-                                               .events_behind = 25,
+                                               .events_behind = sample_events_behind,
                                                .ids_kept = IDS_KEPT};
     *sample = (struct sample){.codec = codec_new()};
     assert(sample->codec != NULL);

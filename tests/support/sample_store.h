@@ -21,6 +21,10 @@ struct sample {
 void sample_directory_make(char out[128]);
 void sample_directory_remove(const char *directory);
 
+/* Of all that are opened: how far the tables may be behind the log. */
+#define SAMPLE_EVENTS_BEHIND 25u
+extern uint64_t sample_events_behind;
+
 /* False: the store was refused. It must be closed all the same. */
 bool sample_open(struct sample *sample, const char *directory, uint64_t check_bytes);
 void sample_close(struct sample *sample);

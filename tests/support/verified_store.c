@@ -37,7 +37,9 @@ int verified_set_up(void **state)
     sample_directory_make(f->directory);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         sample_lines_add(&lines, "%s", commands[i]);
+    sample_events_behind = 1; /* each damage has to be found in the table itself */
     sample_make(f->directory, &lines);
+    sample_events_behind = SAMPLE_EVENTS_BEHIND;
     sample_lines_release(&lines);
     f->codec = codec_new();
     assert_non_null(f->codec);
