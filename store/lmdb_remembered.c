@@ -128,34 +128,41 @@ enum store_result lmdb_remembered_put(struct unit_of_work *unit, const struct re
     return STORE_OK;
 }
 
-static enum store_result evict_first(struct lmdb_store *store, MDB_cursor *cursor)
+/* The one that the cursor is at, which has that number. */
+static enum store_result evict_one(struct lmdb_store *store, MDB_cursor *cursor, uint64_t number,
+                                   MDB_cursor_op move)
 {
-    uint64_t number = store->meta.ids_first;
-    MDB_val k;
-    MDB_val v;
-    struct remembered oldest;
-    if (mdb_cursor_get(cursor, &k, &v, MDB_FIRST) != 0 ||
-        !text_equal(lmdb_text(k), number_key(&number)) ||
-        !record_get_remembered(number, lmdb_text(v), &oldest))
+    MDB_val key = {sizeof number, &number};
+    MDB_val value;
+    struct remembered found;
+    if (mdb_cursor_get(cursor, &key, &value, move) != 0 ||
+        !text_equal(lmdb_text(key), number_key(&number)) ||
+        !record_get_remembered(number, lmdb_text(value), &found))
         return STORE_DAMAGED;
-    if (!add_change(&store->outdated, id_hash(store, oldest.id), number))
+    if (!add_change(&store->outdated, id_hash(store, found.id), number))
         return STORE_FAILED;
-    int rc = mdb_cursor_del(cursor, 0);
-    if (rc == 0)
-        store->meta.ids_first++;
-    return lmdb_write_result(&store->env, rc);
+    return lmdb_write_result(&store->env, mdb_cursor_del(cursor, 0));
 }
 
+/* From the youngest of those that go to the oldest: what stands last on a page leaves it without
+ * moving the others. */
 enum store_result lmdb_remembered_evict(struct lmdb_store *store)
 {
-    MDB_cursor *cursor = NULL;
-    enum store_result result = STORE_OK;
-    while (result == STORE_OK && store->meta.ids_next - store->meta.ids_first > store->ids_kept) {
-        int rc = cursor == NULL ? mdb_cursor_open(store->txn, store->env.remembered, &cursor) : 0;
-        result = rc == 0 ? evict_first(store, cursor) : lmdb_write_result(&store->env, rc);
-    }
-    if (cursor != NULL)
-        mdb_cursor_close(cursor);
+    uint64_t first = store->meta.ids_first;
+    uint64_t end =
+        store->meta.ids_next > store->ids_kept ? store->meta.ids_next - store->ids_kept : 0;
+    if (end <= first)
+        return STORE_OK;
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(store->txn, store->env.remembered, &cursor);
+    if (rc != 0)
+        return lmdb_write_result(&store->env, rc);
+    enum store_result result = evict_one(store, cursor, end - 1, MDB_SET_KEY);
+    for (uint64_t number = end - 1; result == STORE_OK && number > first; number--)
+        result = evict_one(store, cursor, number - 1, MDB_PREV);
+    mdb_cursor_close(cursor);
+    if (result == STORE_OK)
+        store->meta.ids_first = end;
     return result;
 }
 

@@ -6,12 +6,15 @@
 #include <unistd.h>
 
 /* Open addressing with linear probing. A slot is 0 where it is empty, else
- * tag (24 bits of the hash, the lower of which are the home slot) | number + 1 (40 bits). */
-#define NUMBER_BITS 40
+ * tag (39 bits of the hash, the lower of which are the home slot) | number + 1 (25 bits). An entry
+ * with the tag of another costs a look at its record, so the tag has what the number does not need.
+ */
+#define NUMBER_BITS 25
 #define NUMBER_MASK (((uint64_t)1 << NUMBER_BITS) - 1)
-#define TAG_BITS 24
+#define TAG_BITS 39
 
 _Static_assert(2 * REMEMBERED_INDEX_MAX <= (size_t)1 << TAG_BITS, "the tag names the home slot");
+_Static_assert(REMEMBERED_INDEX_MAX < NUMBER_MASK / 2, "the nearest number is the right one");
 
 struct remembered_index {
     size_t count;
@@ -58,7 +61,7 @@ static uint64_t tag_of(uint64_t hash)
 
 static uint64_t slot_of(uint64_t hash, uint64_t number)
 {
-    uint64_t stored = (number % NUMBER_MASK) + 1; /* 1 to 2^40 - 1: never 0 */
+    uint64_t stored = (number % NUMBER_MASK) + 1; /* 1 to 2^25 - 1: never 0 */
     return tag_of(hash) << NUMBER_BITS | stored;
 }
 

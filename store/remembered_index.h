@@ -21,13 +21,13 @@ void remembered_index_destroy(struct remembered_index **index);
 void remembered_index_expect(const struct remembered_index *index, uint64_t hash);
 
 /* Requires: it holds fewer than `entries`, and not this number yet. Numbers of the entries that are
- * in it at one time lie less than 2^39 apart. */
+ * in it at one time lie less than 2^24 apart. */
 void remembered_index_add(struct remembered_index *index, uint64_t hash, uint64_t number);
 
 /* Requires: that entry is there. */
 void remembered_index_remove(struct remembered_index *index, uint64_t hash, uint64_t number);
 
-/* Numbers that may be the right one, one a call. `near` is any number less than 2^39 from all.
+/* Numbers that may be the right one, one a call. `near` is any number less than 2^24 from all.
  * Begin with *cursor = 0. False: no more. */
 bool remembered_index_next(const struct remembered_index *index, uint64_t hash, uint64_t near,
                            size_t *cursor, uint64_t *number);

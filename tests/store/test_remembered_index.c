@@ -50,11 +50,11 @@ static void test_moving_window(void **state)
     moving_window(0);
 }
 
-static void test_window_over_the_end_of_40_bits(void **state)
+static void test_window_over_the_end_of_25_bits(void **state)
 {
     (void)state;
-    moving_window(((uint64_t)1 << 40) - 1000);
-    moving_window(((uint64_t)5 << 40) - 1000);
+    moving_window(((uint64_t)1 << 25) - 1000);
+    moving_window(((uint64_t)5 << 25) - 1000);
 }
 
 static void test_newest_taken_back(void **state)
@@ -74,7 +74,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_moving_window),
-        cmocka_unit_test(test_window_over_the_end_of_40_bits),
+        cmocka_unit_test(test_window_over_the_end_of_25_bits),
         cmocka_unit_test(test_newest_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
