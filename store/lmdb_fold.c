@@ -187,7 +187,7 @@ enum store_result lmdb_fold_replay(struct lmdb_store *store)
         else
             result = replay_event(store, &event);
         if (result == STORE_OK)
-            result = lmdb_lines_replay(store, &event);
+            result = lmdb_lines_follow(store, &event);
         CRASH_POINT(replaying);
     }
     lmdb_walk_end(&walk);

@@ -48,8 +48,7 @@ struct lmdb_lines {
     struct line_overlay *newer; /* what the table lacks of the events since the last round began */
     struct line_overlay *older; /* and of those before; empty where no round is being written */
     struct line_place next;     /* of the older ones, to be written */
-    MDB_cursor *end;            /* cursors of the open unit, for appending and for the round; */
-    MDB_cursor *near;           /* NULL: not opened yet */
+    MDB_cursor *near;           /* of the open unit, for the round; NULL: not opened yet */
 };
 
 struct lmdb_store {
@@ -122,11 +121,9 @@ void lmdb_lines_begin(struct lmdb_store *store);
 enum store_result lmdb_lines_get(struct lmdb_store *store, struct text orderid, struct text sku,
                                  uint64_t *seq);
 
-/* Brings the lines up to date with an event, which may be about none. */
+/* Brings the lines up to date with an event, which may be about none. It may have been committed
+ * already, and the table may have it, or later ones of that line that follow too. */
 enum store_result lmdb_lines_follow(struct lmdb_store *store, const struct event *event);
-
-/* The same with an event that was committed already, and that the table may lack or not. */
-enum store_result lmdb_lines_replay(struct lmdb_store *store, const struct event *event);
 
 /* Memory taken by lines that changed since the last round began. */
 size_t lmdb_lines_bytes(const struct lmdb_store *store);
@@ -138,7 +135,7 @@ enum store_result lmdb_lines_write_some(struct lmdb_store *store, uint64_t write
 bool lmdb_lines_are_written(const struct lmdb_store *store);
 void lmdb_lines_end_round(struct lmdb_store *store);
 
-/* Forgets what the table lacks; lmdb_lines_replay follows for all of it. */
+/* Forgets what the table lacks; lmdb_lines_follow comes for all of it. */
 void lmdb_lines_forget(struct lmdb_store *store);
 
 /* A walk through the lines of one order as they are now: those of the table, with what it lacks

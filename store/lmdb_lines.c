@@ -1,15 +1,13 @@
 /* The table of order lines: (orderid, sku) -> seq of the event that put the line where it is.
  *
- * Order ids mostly grow, so most lines that are asked for lie beyond the last one that is stored.
- * Knowing the largest key spares the search for them, and lets them be appended at once: then
- * neither costs more the more lines there are.
+ * Lines lie anywhere in the table, each on a page of its own. They are written behind the log
+ * (store/lmdb_fold.c), many lines of a page at a time, and until then the table lacks them: what it
+ * says of a line is outdated where one of two overlays has it. One takes what changes now. The
+ * other holds what had changed when the round began that is being written, and is forgotten when
+ * that ends.
  *
- * All other lines lie anywhere in the table, each on a page of its own. They are written behind the
- * log (store/lmdb_fold.c), many lines of a page at a time, and until then the table lacks them:
- * what it says of a line is outdated where one of two overlays has it. One takes what changes now.
- * The other holds what had changed when the round began that is being written, and is forgotten
- * when that ends. No key of an overlay is beyond the largest one, so what is appended is in
- * neither. */
+ * Order ids mostly grow, so most lines that are asked for lie beyond the last one there is. Knowing
+ * the largest key spares the search for them. */
 #include "store/lmdb_inside.h"
 
 #include "domain/crash_point.h"
@@ -29,7 +27,7 @@ void lmdb_lines_close(struct lmdb_store *store)
 
 void lmdb_lines_begin(struct lmdb_store *store)
 {
-    store->lines.end = store->lines.near = NULL;
+    store->lines.near = NULL;
 }
 
 /* ---- one line ---- */
@@ -119,15 +117,6 @@ static bool moved_line(const struct event *event, struct key *key, uint64_t *seq
     return true;
 }
 
-static enum store_result append(struct lmdb_store *store, const struct key *key, uint64_t seq)
-{
-    struct record record;
-    record_put_line(&record, key_text(key), seq);
-    store->lines.largest = *key;
-    return lmdb_write_result(&store->env, lmdb_append(store->txn, store->env.lines,
-                                                      &store->lines.end, key_text(key), &record));
-}
-
 enum store_result lmdb_lines_follow(struct lmdb_store *store, const struct event *event)
 {
     struct key key;
@@ -137,20 +126,8 @@ enum store_result lmdb_lines_follow(struct lmdb_store *store, const struct event
     enum store_result result = know_largest(store);
     if (result != STORE_OK)
         return result;
-    if (seq != 0 && is_beyond_largest(store, &key))
-        return append(store, &key, seq);
-    return line_overlay_set(store->lines.newer, key_text(&key), seq) ? STORE_OK : STORE_FAILED;
-}
-
-/* The table may have what is put here, as it was appended at once; to look would cost more than to
- * write it again. */
-enum store_result lmdb_lines_replay(struct lmdb_store *store, const struct event *event)
-{
-    struct key key;
-    uint64_t seq;
-    if (!moved_line(event, &key, &seq))
-        return STORE_OK;
-    store->lines.largest_is_known = false;
+    if (is_beyond_largest(store, &key))
+        store->lines.largest = key;
     return line_overlay_set(store->lines.newer, key_text(&key), seq) ? STORE_OK : STORE_FAILED;
 }
 
