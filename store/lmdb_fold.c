@@ -4,9 +4,9 @@
  * product and its batch stays in memory for a while: many changes become one write, and the writes
  * of many products go by SKU. A product's totals hold the seq of the newest event that its tables
  * have, so that a replay knows which events they lack, and that replaying twice is harmless.
- * Lines that are not appended to their table are written later as well, by key: see
- * store/lmdb_lines.c. Of these the last event tells all, so replaying twice is harmless too.
- * Everything else that an event changes is written with it. */
+ * Lines are written later as well, by key: see store/lmdb_lines.c. Of these the last event tells
+ * all, so replaying twice is harmless too. Everything else that an event changes is written with
+ * it. */
 #include "store/lmdb_inside.h"
 
 #include "domain/crash_point.h"

@@ -212,7 +212,7 @@ static int delete_waiting(struct lmdb_store *store, const struct event *event)
     return lmdb_delete(store->txn, store->env.waiting, key_text(&key));
 }
 
-/* What an event changes in the tables at once; products and batches are written later. */
+/* What an event changes in the tables at once; products, batches and lines are written later. */
 static int write_tables(struct lmdb_store *store, const struct event *event)
 {
     switch (event->type) {

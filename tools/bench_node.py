@@ -40,9 +40,13 @@ class Node:
         self._said = threading.Event()
         self._reader = threading.Thread(target=self._read_log, args=(began,), daemon=True)
         self._reader.start()
-        if not self._said.wait(PATIENCE) or self.ready_after is None:
-            self.process.kill()
-            self.process.wait(PATIENCE)
+        try:
+            self._said.wait(PATIENCE)
+        finally:  # nobody else would end it
+            if self.ready_after is None:
+                self.process.kill()
+                self.process.wait(PATIENCE)
+        if self.ready_after is None:
             raise Failed("the node did not get ready: " + "".join(self.last_words))
 
     def __enter__(self):
@@ -137,7 +141,7 @@ class Watch:
                 while not self._ended.wait(LOOK_EVERY):
                     stats = client.ask("GetStats")
                     self.looks.append((time.monotonic() - began, stats | self.node.memory()))
-        except (OSError, Failed) as failure:
+        except Exception as failure:  # whatever it is, the figures are not to be trusted
             self.failure = failure
 
     def most(self, key, since=0.0, until=float("inf")):
@@ -203,7 +207,7 @@ class Bench:
         return figures
 
     def fill(self, node, skus, lines):
-        self.measure(node, "--lines", self.count(lines), seconds=0.01, skus=skus)
+        self.measure(node, "--lines", self.count(lines), seconds=0.01, inflight=1, skus=skus)
 
     def store(self, name, fill):
         """The store of that name, which fill(node) fills when it is first asked for."""
