@@ -71,7 +71,7 @@ static bool is_enough_behind(const struct lmdb_store *store)
 {
     const struct lmdb_fold *fold = &store->fold;
     return store->meta.last_seq - store->meta.folded_seq >= fold->events_in_round ||
-           product_cache_ahead_count(store->cache) >= fold->products_in_round ||
+           product_cache_ahead_bytes(store->cache) >= fold->product_bytes_in_round ||
            lmdb_lines_bytes(store) >= fold->line_bytes_in_round;
 }
 

@@ -28,7 +28,7 @@ struct lmdb_fold {
     uint64_t round_seq;      /* newest event when the round began */
     /* One begins when tables lack so much: */
     uint64_t events_in_round;
-    size_t products_in_round;
+    size_t product_bytes_in_round;
     size_t line_bytes_in_round;
     struct key first_sku; /* of some product: all SKUs have so many bytes in common with it */
     size_t common;

@@ -172,30 +172,60 @@ static int write_use(struct lmdb_store *store, struct text sku, const struct bat
     return rc;
 }
 
-/* Its record, without what is allocated where the product carries that. */
-static enum store_result write_batch(struct lmdb_store *store, const struct product *product,
-                                     const struct batch *batch, bool is_carried)
+/* The same for one whose quantity and ETA are those of its record, so that its place is known. Its
+ * record is not read: where it is damaged it is mended, and commands for others go on. */
+static enum store_result write_use_in_place(struct lmdb_store *store, struct text sku,
+                                            const struct batch *now)
 {
-    struct text sku = product_sku(product);
-    struct batch now = *batch;
-    struct key key = key_of_two(sku, batch->ref);
+    struct key key = key_of_use(sku, now->eta, now->age);
+    struct text value;
+    enum store_result result = lmdb_get(store->txn, store->env.use, key_text(&key), &value);
+    bool was_in = result == STORE_OK;
+    if (!was_in && result != STORE_NOT_FOUND)
+        return result;
+    int rc = 0;
+    if (batch_available(now) > 0 && !was_in) {
+        struct record record;
+        record_put_text(&record, key_text(&key), now->ref);
+        rc = lmdb_put(store->txn, store->env.use, key_text(&key), &record);
+    } else if (batch_available(now) == 0 && was_in) {
+        rc = lmdb_delete(store->txn, store->env.use, key_text(&key));
+    }
+    return lmdb_write_result(&store->env, rc);
+}
+
+static enum store_result write_use_anew(struct lmdb_store *store, struct text sku,
+                                        const struct batch *now)
+{
+    struct key key = key_of_two(sku, now->ref);
     struct text value;
     struct batch before;
     enum store_result result = lmdb_get(store->txn, store->env.batches, key_text(&key), &value);
     bool existed = result == STORE_OK;
     if (result == STORE_DAMAGED || (existed && !record_get_batch(key_text(&key), value, &before)))
         return STORE_DAMAGED;
-    int rc = write_use(store, sku, existed ? &before : NULL, batch);
+    return lmdb_write_result(&store->env, write_use(store, sku, existed ? &before : NULL, now));
+}
+
+/* Its record, without what is allocated where the product carries that. */
+static enum store_result write_batch(struct lmdb_store *store, const struct product *product,
+                                     const struct batch *batch, bool is_carried, bool is_due)
+{
+    struct text sku = product_sku(product);
+    struct batch now = *batch;
+    struct key key = key_of_two(sku, batch->ref);
+    enum store_result result =
+        is_due ? write_use_anew(store, sku, batch) : write_use_in_place(store, sku, batch);
+    if (result != STORE_OK)
+        return result;
     if (is_carried) {
         now.allocated = 0;
         now.newest = 0;
     }
-    if (rc == 0) {
-        struct record record;
-        record_put_batch(&record, key_text(&key), &now);
-        rc = lmdb_put(store->txn, store->env.batches, key_text(&key), &record);
-    }
-    return lmdb_write_result(&store->env, rc);
+    struct record record;
+    record_put_batch(&record, key_text(&key), &now);
+    return lmdb_write_result(&store->env,
+                             lmdb_put(store->txn, store->env.batches, key_text(&key), &record));
 }
 
 /* Batches that changed. The one that was carried and still is has its figures in the product's
@@ -208,13 +238,13 @@ static enum store_result write_batches(struct lmdb_store *store,
     const struct batch *before = cached->carried;
     enum store_result result = STORE_OK;
     if (before != NULL && before != carried)
-        result = write_batch(store, product, before, false);
+        result = write_batch(store, product, before, false, is_due);
     if (result == STORE_OK && carried != NULL && (before != carried || is_due))
-        result = write_batch(store, product, carried, true);
+        result = write_batch(store, product, carried, true, is_due);
     for (const struct batch *batch = product_next_changed(product, NULL);
          result == STORE_OK && batch != NULL; batch = product_next_changed(product, batch))
         if (batch != before && batch != carried)
-            result = write_batch(store, product, batch, false);
+            result = write_batch(store, product, batch, false, is_due);
     return result;
 }
 

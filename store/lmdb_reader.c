@@ -25,8 +25,10 @@ void lmdb_reader_rest(struct lmdb_store *store)
 static enum store_result begin_read(struct lmdb_store *store, MDB_txn **txn)
 {
     if (store->txn != NULL) {
+        /* A write that fails is the unit's trouble, whatever the query is about. */
+        enum store_result result = lmdb_products_write_due(store);
         *txn = store->txn;
-        return lmdb_products_write_due(store);
+        return result == STORE_DAMAGED ? STORE_FAILED : result;
     }
     enum store_result result = open_snapshot(store);
     *txn = store->read_txn;

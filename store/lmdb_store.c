@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define TAIL_EVENTS 256u    /* of the log that are looked at when the store is opened */
-#define PRODUCT_BYTES 1024u /* of a product with a batch or two in memory */
-#define LINES_PART 8u       /* of the cache, beside it: lines of a round, and as many of the next */
+#define TAIL_EVENTS 256u /* of the log that are looked at when the store is opened */
+#define PRODUCTS_PART 4u /* of the cache: products of a round, and as many of the next */
+#define LINES_PART 8u    /* of the cache, beside it: lines of a round, and as many of the next */
 #define INDEX_SLACK                                                                                \
     ((size_t)65536) /* replies that a unit may add before the oldest are forgotten */
 
@@ -100,7 +100,7 @@ static bool make_parts(struct lmdb_store *store, const struct lmdb_store_options
 static void set_rounds(struct lmdb_fold *fold, const struct lmdb_store_options *options)
 {
     fold->events_in_round = options->events_behind;
-    fold->products_in_round = options->cache_bytes / (2 * PRODUCT_BYTES) + 1;
+    fold->product_bytes_in_round = options->cache_bytes / PRODUCTS_PART + 1;
     fold->line_bytes_in_round = options->cache_bytes / LINES_PART + 1;
 }
 

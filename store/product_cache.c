@@ -11,7 +11,8 @@ struct product_cache {
     struct cached_product **buckets;
     size_t bucket_count; /* a power of two */
     size_t count;
-    size_t memory; /* bytes of all products */
+    size_t memory;       /* bytes of all products */
+    size_t ahead_memory; /* of those that are ahead */
     size_t capacity_bytes;
     struct cached_product *newest; /* by last use, of those that may go */
     struct cached_product *oldest;
@@ -171,6 +172,8 @@ bool product_cache_changed(struct product_cache *cache, struct cached_product *c
 {
     if (may_go(cached))
         unlink_use(cache, cached);
+    if (!cached->is_ahead)
+        cache->ahead_memory += cached->memory;
     cached->is_ahead = true;
     if (!is_due && !cached->is_due && !cached->is_listed) {
         if (!lazy_order_add(&cache->ahead, rank, cached))
@@ -196,9 +199,9 @@ struct cached_product *product_cache_take_due(struct product_cache *cache)
     return cached;
 }
 
-size_t product_cache_ahead_count(const struct product_cache *cache)
+size_t product_cache_ahead_bytes(const struct product_cache *cache)
 {
-    return cache->ahead.count;
+    return cache->ahead_memory;
 }
 
 void product_cache_take_list(struct product_cache *cache, struct lazy_order *list)
@@ -222,6 +225,7 @@ void product_cache_written(struct product_cache *cache, struct cached_product *c
 {
     assert(cached->is_ahead && !cached->is_due);
     cached->is_ahead = false;
+    cache->ahead_memory -= cached->memory;
     cached->carried = carried;
     product_settle(cached->product);
     size_t memory = memory_of(cached);
@@ -267,6 +271,6 @@ void product_cache_clear(struct product_cache *cache)
         }
     }
     cache->newest = cache->oldest = cache->last = cache->due = NULL;
-    cache->count = cache->memory = 0;
+    cache->count = cache->memory = cache->ahead_memory = 0;
     lazy_order_clear(&cache->ahead);
 }

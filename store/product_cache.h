@@ -51,8 +51,8 @@ bool product_cache_changed(struct product_cache *cache, struct cached_product *c
 /* Takes one of those that are due; NULL: none is. product_cache_written follows. */
 struct cached_product *product_cache_take_due(struct product_cache *cache);
 
-/* How many went ahead and are in no list that was taken. */
-size_t product_cache_ahead_count(const struct product_cache *cache);
+/* Bytes of memory of all that are ahead. */
+size_t product_cache_ahead_bytes(const struct product_cache *cache);
 
 /* Moves these into `list`, which is empty. */
 void product_cache_take_list(struct product_cache *cache, struct lazy_order *list);

@@ -242,7 +242,7 @@ bool record_get_meta(struct text key, struct text value, struct meta *out)
     out->waiting_lines = get_number(&in);
     out->ids_first = get_number(&in);
     out->ids_next = get_number(&in);
-    out->folded_seq = in.ok && version_of(value) > 1 ? get_number(&in) : out->last_seq;
+    out->folded_seq = in.ok && version_of(value) > 2 ? get_number(&in) : out->last_seq;
     while (in.ok && in.at < in.end) {
         enum message_type type = message_type_named(get_text(&in));
         out->last_of_type[type] = get_number(&in);

@@ -18,7 +18,7 @@
 #define RECORD_MAX_BYTES 2048u /* no record is longer */
 #define RECORD_HEAD_BYTES 5u
 #define RECORD_VERSION 1u         /* of all records but two */
-#define RECORD_META_VERSION 2u    /* version 1 had neither txn nor folded_seq */
+#define RECORD_META_VERSION 3u    /* version 1 had no txn, version 2 no folded_seq */
 #define RECORD_PRODUCT_VERSION 2u /* version 1 carried no batch */
 
 /* A key is at most sku + NUL + ref, or orderid + NUL + sku: LMDB takes up to 511 bytes. */

@@ -280,6 +280,65 @@ static void tables_that_contradict_the_log_are_refused(void **state)
     assert_non_null(strstr(disk->error, "damaged"));
 }
 
+/* As the store does with each transaction. */
+static void write_stamp(MDB_txn *txn)
+{
+    struct text key = text_of(LMDB_META_KEY);
+    struct meta meta;
+    struct record record;
+    MDB_dbi table;
+    assert_true(record_get_meta(key, get(txn, "meta", LMDB_META_KEY), &meta));
+    meta.txn = mdb_txn_id(txn);
+    record_put_meta(&record, key, &meta);
+    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &table), 0);
+    assert_int_equal(lmdb_put(txn, table, key, &record), 0);
+}
+
+/* Damages the record of a batch that its product carries, so that loading it does not show. */
+static void spoil_carried_batch(struct contract *c)
+{
+    struct disk_store *disk = c->store;
+    struct key key = key_of_two(text_of("RED"), text_of("b1"));
+    MDB_val k = lmdb_val(key_text(&key));
+    MDB_val v = lmdb_val(text_of("no record"));
+    MDB_env *env;
+    MDB_dbi batches;
+    lmdb_store_close(&disk->store);
+    disk->options.check_bytes = 0;
+    MDB_txn *txn = begin(&env, disk, 0);
+    assert_int_equal(mdb_dbi_open(txn, "batches", 0, &batches), 0);
+    assert_int_equal(mdb_put(txn, batches, &k, &v, 0), 0);
+    write_stamp(txn);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+    contract_reopen(c);
+}
+
+static void a_write_that_fails_before_a_query_loses_the_unit(void **state)
+{
+    struct contract *c = *state;
+    struct stock_view view;
+    spoil_carried_batch(c);
+    contract_begin(c, 1);
+    assert_int_equal(contract_run(c, "ChangeBatchEta b1 2031-01-01"), OUTCOME_DONE);
+    const struct get_stock query = {.sku = text_of("RED")};
+    assert_int_equal(c->reader->ops->stock(c->reader, &query, c->arena, &view), STORE_FAILED);
+    unit_rollback(c->unit);
+    EXPECT(c, "GetStock RED",
+           "ok RED v2 available=150 b1:100/100:- b2:50/50:2030-01-01 exhausted=0");
+}
+
+static void what_is_written_later_mends_a_damaged_batch(void **state)
+{
+    struct contract *c = *state;
+    spoil_carried_batch(c);
+    GROUP(c, "Allocate all RED 100");
+    allocate(c, 0, 40);
+    assert_true(look(c).red.last_seq > 20);
+    EXPECT(c, "GetBatch b1", "ok RED b1:0/100:-");
+    EXPECT(c, "GetStock RED", "ok RED v43 available=10 b2:10/50:2030-01-01 exhausted=1");
+}
+
 /* ---- lines ---- */
 
 static void lines_stay_behind_and_catch_up(void **state)
@@ -392,6 +451,8 @@ int main(void)
         TEST(replaying_again_changes_nothing),
         TEST(a_round_that_has_begun_is_not_taken_for_ended),
         TEST(tables_that_contradict_the_log_are_refused),
+        TEST(a_write_that_fails_before_a_query_loses_the_unit),
+        TEST(what_is_written_later_mends_a_damaged_batch),
         TEST(lines_stay_behind_and_catch_up),
         TEST(the_largest_line_goes_behind_the_table),
         TEST(an_order_is_read_from_all_places),
