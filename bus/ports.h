@@ -225,7 +225,7 @@ struct reader {
 
 #define PAGE_BYTES_MAX ((size_t)256 * 1024) /* of rows in a page, roughly */
 #define PAGE_SCAN_MAX 10000u                /* records looked at for a page */
-#define PAGE_CLOCK_EVERY 16u                /* records between two looks at the clock */
+#define PAGE_CLOCK_EVERY ((size_t)16)       /* records between two looks at the clock */
 #define STOCK_BATCHES_MAX 1000u             /* batches that GetStock tells */
 
 /* Whether a page that has looked at so many records has to be enough. For adapters. */

@@ -140,9 +140,9 @@ static bool may_apply(const struct product *product, const struct event *event)
     if (event->version != product_totals(product)->version + 1 || lmdb_fold_is_due(event))
         return false;
     if (event->type == MESSAGE_ALLOCATED)
-        return batch_available(batch) >= event->as.allocated.qty;
+        return batch != NULL && batch_available(batch) >= event->as.allocated.qty;
     if (event->type == MESSAGE_DEALLOCATED)
-        return batch->allocated >= event->as.deallocated.qty;
+        return batch != NULL && batch->allocated >= event->as.deallocated.qty;
     return true;
 }
 

@@ -210,9 +210,11 @@ static size_t node_offset(const unsigned char *page, size_t index)
     return offset;
 }
 
-/* No two nodes share a byte. Their starts are even, so a bit for each is enough to sort them. */
-static bool are_apart(const struct pages *p, const unsigned char *page,
-                      const struct page_head *head)
+/* Nodes fill the page from `upper` on, without a gap: LMDB closes each that a deletion leaves, and
+ * relies on it when it adds and moves nodes. Their starts are even, so a bit for each is enough to
+ * sort them. */
+static bool are_side_by_side(const struct pages *p, const unsigned char *page,
+                             const struct page_head *head)
 {
     uint64_t starts[PAGE_MAX_BYTES / 2 / 64] = {0};
     size_t words = (p->page_size / 2 + 63) / 64;
@@ -227,12 +229,12 @@ static bool are_apart(const struct pages *p, const unsigned char *page,
         for (uint64_t bits = starts[word]; bits != 0; bits &= bits - 1) {
             size_t offset = 2 * (word * 64 + (size_t)__builtin_ctzll(bits));
             struct node node;
-            if (offset < end || !read_node(p, page, head, offset, &node))
+            if (offset != end || !read_node(p, page, head, offset, &node))
                 return false;
-            end = offset + node.size;
+            end = offset + (node.size + 1) / 2 * 2;
         }
     }
-    return true;
+    return end == p->page_size;
 }
 
 /* The page is what its place in the tree asks for, and its nodes lie within it. */
@@ -249,7 +251,7 @@ static bool check_page(const struct pages *p, const unsigned char *page, uint64_
         if (!read_node(p, page, head, node_offset(page, i), &node))
             return false;
     }
-    return are_apart(p, page, head);
+    return are_side_by_side(p, page, head);
 }
 
 /* ---- trees ---- */

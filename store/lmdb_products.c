@@ -31,11 +31,10 @@ static enum store_result load_batches_with_stock(struct lmdb_store *store, struc
         struct text ref;
         if (!lmdb_key_rest(walk.key, &prefix, &rest))
             break;
-        if (!record_get_text(walk.key, walk.value, &ref))
-            result = STORE_DAMAGED;
-        else if (carried != NULL && text_equal(carried->ref, ref))
+        bool is_sound = record_get_text(walk.key, walk.value, &ref);
+        if (is_sound && carried != NULL && text_equal(carried->ref, ref))
             carried = NULL; /* it comes once */
-        else if (product_batch(product, ref) == NULL)
+        else if (is_sound && product_batch(product, ref) == NULL)
             result = load_batch(store, product, ref);
         else
             result = STORE_DAMAGED;

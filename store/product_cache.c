@@ -54,8 +54,14 @@ static bool may_go(const struct cached_product *cached)
 
 static void unlink_use(struct product_cache *cache, struct cached_product *cached)
 {
-    *(cached->newer != NULL ? &cached->newer->older : &cache->newest) = cached->older;
-    *(cached->older != NULL ? &cached->older->newer : &cache->oldest) = cached->newer;
+    if (cached->newer != NULL)
+        cached->newer->older = cached->older;
+    else
+        cache->newest = cached->older;
+    if (cached->older != NULL)
+        cached->older->newer = cached->newer;
+    else
+        cache->oldest = cached->newer;
     cached->newer = cached->older = NULL;
 }
 
@@ -257,8 +263,11 @@ static void evict(struct product_cache *cache, struct cached_product *cached)
 
 void product_cache_trim(struct product_cache *cache)
 {
-    while (cache->oldest != NULL && cache->memory > cache->capacity_bytes)
-        evict(cache, cache->oldest);
+    struct cached_product *oldest;
+    while ((oldest = cache->oldest) != NULL && cache->memory > cache->capacity_bytes) {
+        evict(cache, oldest);
+        assert(cache->oldest != oldest);
+    }
 }
 
 void product_cache_clear(struct product_cache *cache)

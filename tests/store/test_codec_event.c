@@ -64,7 +64,7 @@ static void events_are_written_and_read(void **state)
         assert_true(copy.line_seq == 0 && copy.older_seq == 0);
         assert_true(codec_encode_event(codec, &copy, &bytes));
         assert_true(text_equal(first, bytes));
-        char whole[512];
+        char whole[512] = {0};
         assert_true(first.len + 6 <= sizeof whole);
         size_t whole_len = first.len;
         memcpy(whole, first.data, whole_len);

@@ -178,7 +178,7 @@ static void memory_is_counted_and_used_again(void **state)
         lines_of(overlay, growing, LINES);
         assert_true(round == 0 || line_overlay_bytes(overlay) == bytes);
         bytes = line_overlay_bytes(overlay);
-        assert_true(bytes > LINES * 24 && bytes < LINES * 200);
+        assert_true(bytes > (size_t)LINES * 24 && bytes < (size_t)LINES * 200);
         line_overlay_clear(overlay);
         assert_int_equal(line_overlay_bytes(overlay), 0);
     }
