@@ -63,8 +63,9 @@ static uint64_t rank_of(struct lmdb_store *store, const struct product *product)
 bool lmdb_fold_changed(struct lmdb_store *store, struct cached_product *cached,
                        const struct event *event)
 {
-    return product_cache_changed(store->cache, cached, lmdb_fold_is_due(event),
-                                 rank_of(store, cached->product));
+    /* One that is listed has its place. */
+    uint64_t rank = cached->is_listed ? 0 : rank_of(store, cached->product);
+    return product_cache_changed(store->cache, cached, lmdb_fold_is_due(event), rank);
 }
 
 static bool is_enough_behind(const struct lmdb_store *store)

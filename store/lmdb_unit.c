@@ -319,7 +319,6 @@ static void rollback(struct unit_of_work *unit)
     store->meta = store->committed;
     if (has_events)
         lmdb_fold_forget(store); /* the products in memory hold what did not happen */
-    store->lines.largest_is_known = false;
     lmdb_remembered_settle(store, false);
     CRASH_POINT(rolled_back);
 }

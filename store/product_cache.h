@@ -44,7 +44,7 @@ struct cached_product *product_cache_add(struct product_cache *cache, struct pro
 const struct cached_product *product_cache_peek(const struct product_cache *cache, struct text sku);
 
 /* The product went ahead of the tables. `is_due`: they have to catch up with the open unit. `rank`:
- * its place among those to be written. False: no memory. */
+ * its place among those to be written; of no matter where it is listed. False: no memory. */
 bool product_cache_changed(struct product_cache *cache, struct cached_product *cached, bool is_due,
                            uint64_t rank);
 

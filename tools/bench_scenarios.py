@@ -77,17 +77,20 @@ def rate(found):
     return found["allocd"]["rate"]
 
 
+def backlog(watch):
+    early, late = watch.backlog()
+    return {BACKLOG: early, BACKLOG_END: ratio(late, early) if early else 1.0}
+
+
 def throughput(bench, inflight, *arguments):
     """A node that is empty at first, all the time at full load."""
     with bench.node() as node:
         with Watch(node) as watch:
             found = bench.measure(node, *arguments, seconds=bench.seconds, inflight=inflight)
-        early, late = watch.backlog()
         echo = bench.measure(node, f"--ceiling={bench.home}", inflight=inflight,
                              seconds=min(ECHO_SECONDS, bench.seconds))["echo"]
     return {RATE: rate(found), ECHO: ratio(rate(found), echo["rate"]), CPU: found["cpu_us"],
-            "requests in a group": found["group_size"], BACKLOG: early,
-            BACKLOG_END: ratio(late, early) if early else 1.0, **times(found["allocd"])}
+            "requests in a group": found["group_size"], **backlog(watch), **times(found["allocd"])}
 
 
 def turn_about(one, other):
@@ -143,11 +146,9 @@ def ids(bench):
         plain = bench.measure(node, seconds=bench.seconds)
     with bench.node() as node, Watch(node) as watch:
         found = bench.measure(node, "--ids", seconds=bench.seconds)
-    early, late = watch.backlog()
     return {"rate of the first": rate(plain), "rate of the second": rate(found),
             "second / first": ratio(rate(found), rate(plain)),
-            "CPU of the second, us a request": found["cpu_us"], BACKLOG: early,
-            BACKLOG_END: ratio(late, early) if early else 1.0}
+            "CPU of the second, us a request": found["cpu_us"], **backlog(watch)}
 
 
 # ---- latency ----
