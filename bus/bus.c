@@ -165,6 +165,7 @@ static enum store_result take_command(struct bus *bus, const struct request *req
 static enum store_result answer_query(struct bus *bus, const struct request *request)
 {
     enum store_result result = dispatch_request(&bus->handling, request);
+    bus->handling.queries_us++; /* about what one without a page takes */
     if (result == STORE_OK)
         return STORE_OK;
     if (result == STORE_DAMAGED)
@@ -225,6 +226,11 @@ size_t bus_group_count(const struct bus *bus)
 bool bus_group_is_full(const struct bus *bus)
 {
     return bus->count == GROUP_MAX || arena_used(bus->handling.arena) >= GROUP_BYTES_MAX;
+}
+
+bool bus_queries_must_wait(const struct bus *bus)
+{
+    return bus->handling.queries_us >= GROUP_QUERIES_US - GROUP_QUERIES_US / 8;
 }
 
 /* The group is lost: its commands are refused, and its queries are answered by what is there
@@ -316,7 +322,7 @@ void bus_end_group(struct bus *bus)
 {
     bus->count = 0;
     bus->failure = STORE_OK;
-    bus->handling.pages_us = 0;
+    bus->handling.queries_us = 0;
     arena_reset(bus->handling.arena);
     give_back_excess(&bus->handling);
 }

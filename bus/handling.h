@@ -23,7 +23,7 @@ struct handling {
     struct published *published; /* events of the group, to be sent after the commit */
     size_t published_count;
     size_t published_capacity;
-    uint64_t pages_us; /* that the pages of the group took */
+    uint64_t queries_us; /* that the queries of the group took, roughly */
     uint64_t page_began_us;
 };
 

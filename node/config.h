@@ -26,14 +26,13 @@ struct config {
     int events_behind;
     int cache_mib;
     int check_mib;
+    int max_memory_mib;
     int max_unread_mib;
-    int max_waiting_mib;
     int max_subscription_kib;
     int handshake_ms;
     int heartbeat_ms;
     int heartbeat_timeout_ms;
     int backlog;
-    int event_high_water;
     enum log_level log_level;
 };
 

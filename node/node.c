@@ -3,7 +3,7 @@
 #include "bus/bus.h"
 #include "domain/crash_point.h"
 #include "node/event_socket.h"
-#include "node/guard.h"
+#include "node/front/front.h"
 #include "node/log_notifier.h"
 #include "node/router.h"
 #include "node/system_clock.h"
@@ -16,8 +16,10 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include <zmq.h>
 
 #define HEARTBEAT_MS 1000u
+#define STOPPING_MS_MAX 2000u
 
 struct node {
     struct logger *logger;
@@ -28,18 +30,17 @@ struct node {
     struct bus *bus;
     struct codec *codec; /* of requests and replies */
     void *context;
-    struct guard *guard;
+    struct front *front;
     struct router *router;
     struct event_socket *events;
     struct upstream *upstream;
     int signal_fd;
     bool must_stop;
-    uint64_t started_ms;   /* monotonic, as the next two */
-    uint64_t now_ms;       /* at the start of the turn */
-    uint64_t heartbeat_ms; /* when the next one is due */
+    uint64_t started_ms;          /* monotonic, as the next two */
+    uint64_t now_ms;              /* at the start of the turn */
+    uint64_t heartbeat_ms;        /* when the next one is due */
+    uint64_t replies_not_encoded; /* for want of memory */
     struct log_limit failure_limit;
-    struct log_limit refused_limit;
-    struct log_limit cut_limit;
 };
 
 /* ---- bootstrap ---- */
@@ -63,6 +64,7 @@ static bool open_store(struct node *node, const struct config *config, char *err
     return node->store != NULL;
 }
 
+/* The node's own sockets first: the front connects to them. Nobody is served before front_start. */
 static bool open_sockets(struct node *node, const struct config *config, char *error)
 {
     node->context = zmq_ctx_new();
@@ -70,20 +72,19 @@ static bool open_sockets(struct node *node, const struct config *config, char *e
         snprintf(error, NODE_ERROR_BYTES, "cannot start libzmq");
         return false;
     }
-    struct stats *stats = &node->stats;
-    node->guard = guard_new(node->context, config, error);
-    if (node->guard != NULL)
-        node->router = router_new(node->context, config, node->guard, stats, node->logger, error);
-    CRASH_POINT(commands_bound);
+    zmq_ctx_set(node->context, ZMQ_IO_THREADS, 0); /* all are inproc */
+    node->router = router_new(node->context, error);
     if (node->router != NULL)
-        node->events =
-            event_socket_new(node->context, config, node->guard, stats, node->logger, error);
+        node->events = event_socket_new(node->context, error);
     if (node->events != NULL)
-        node->upstream = upstream_new(node->context, config, stats, node->logger, error);
-    if (node->upstream == NULL)
+        node->upstream = upstream_new(node->context, config, &node->stats, node->logger, error);
+    if (node->upstream != NULL)
+        node->front = front_new(node->context, config, node->logger, error);
+    CRASH_POINT(commands_bound);
+    if (node->front == NULL)
         return false;
-    snprintf(error, NODE_ERROR_BYTES, "cannot start the guard of the sockets");
-    return gate_is_in_place() && guard_start(node->guard);
+    snprintf(error, NODE_ERROR_BYTES, "cannot start the front of the sockets");
+    return router_set_front(node->router, node->front) && front_start(node->front);
 }
 
 static bool make_bus(struct node *node, char *error)
@@ -155,12 +156,12 @@ void node_destroy(struct node **node)
     if (n == NULL)
         return;
     bus_destroy(&n->bus);
-    if (n->guard != NULL)
-        guard_stop(n->guard);
+    if (n->front != NULL)
+        front_stop(n->front);
+    router_destroy(&n->router);
+    front_destroy(&n->front);
     upstream_destroy(&n->upstream);
     event_socket_destroy(&n->events);
-    router_destroy(&n->router);
-    guard_destroy(&n->guard);
     if (n->context != NULL)
         zmq_ctx_term(n->context);
     CRASH_POINT(before_close);
@@ -175,12 +176,12 @@ void node_destroy(struct node **node)
 
 const char *node_commands(const struct node *node)
 {
-    return router_endpoint(node->router);
+    return front_commands(node->front);
 }
 
 const char *node_events(const struct node *node)
 {
-    return event_socket_endpoint(node->events);
+    return front_events(node->front);
 }
 
 /* ---- a group: what waits is read, handled, committed, answered and published ---- */
@@ -196,31 +197,54 @@ static size_t read_upstream(struct node *node)
     return count;
 }
 
-static void read_request(struct node *node, enum received received, struct text body)
+static void refuse(struct node *node, enum arrival arrival)
 {
-    struct request request;
-    struct reply refusal = {.outcome = OUTCOME_MALFORMED};
-    if (received == RECEIVED_BODY) {
-        if (codec_decode_request(node->codec, body, &request, &refusal) == OUTCOME_DONE) {
-            bus_handle(node->bus, &request);
-            return;
-        }
-    } else if (body.len > REQUEST_MAX_BYTES) {
-        refusal.outcome = OUTCOME_TOO_LARGE;
-    } else {
+    struct reply refusal = {.outcome = OUTCOME_TOO_LARGE};
+    if (arrival == ARRIVAL_NOT_ONE_BODY) {
+        refusal.outcome = OUTCOME_MALFORMED;
         refusal.about = text_of("not exactly one body frame");
     }
     bus_refuse(node->bus, &refusal);
+}
+
+/* True: it is part of the group. A query is not where nobody waits for its reply, or where it has
+ * to wait for a later group itself. */
+static bool read_request(struct node *node, struct text body)
+{
+    struct request request;
+    struct reply refusal;
+    if (codec_decode_request(node->codec, body, &request, &refusal) != OUTCOME_DONE) {
+        bus_refuse(node->bus, &refusal);
+        return true;
+    }
+    bool is_query = !message_is_command(request.type);
+    if (is_query && router_client_is_gone(node->router)) {
+        router_drop(node->router);
+        return false;
+    }
+    if (is_query && bus_queries_must_wait(node->bus) && router_defer(node->router))
+        return false;
+    bus_handle(node->bus, &request);
+    return true;
 }
 
 static size_t read_router(struct node *node)
 {
     size_t count = 0;
     struct text body;
-    enum received received;
+    enum arrival arrival;
+    router_begin_group(node->router);
     while (!bus_group_is_full(node->bus) &&
-           (received = router_receive(node->router, &body)) != RECEIVED_NOTHING) {
-        read_request(node, received, body);
+           (arrival = router_next(node->router, bus_queries_must_wait(node->bus), &body)) !=
+               ARRIVAL_NONE) {
+        bool is_taken = true;
+        if (arrival == ARRIVAL_REQUEST)
+            is_taken = read_request(node, body);
+        else
+            refuse(node, arrival);
+        if (!is_taken)
+            continue;
+        router_take(node->router);
         count++;
     }
     return count;
@@ -229,17 +253,18 @@ static size_t read_router(struct node *node)
 static void send_reply(struct node *node, size_t index, const struct reply *reply)
 {
     struct text body;
-    if (codec_encode_reply(node->codec, reply, &body))
-        router_reply(node->router, index, body, node->now_ms);
-    else
-        node->stats.replies_dropped++; /* no memory; it is done all the same */
+    if (!codec_encode_reply(node->codec, reply, &body)) {
+        node->replies_not_encoded++; /* no memory; it is done all the same */
+        body = text_none();
+    }
+    router_reply(node->router, index, body);
     CRASH_POINT(between_replies);
 }
 
 /* False: the store broke. */
 static bool serve_group(struct node *node)
 {
-    size_t from_upstream = read_upstream(node);
+    size_t from_upstream = node->must_stop ? 0 : read_upstream(node);
     size_t from_router = read_router(node);
     if (from_upstream + from_router == 0)
         return true;
@@ -266,61 +291,6 @@ static bool serve_group(struct node *node)
     return true;
 }
 
-/* ---- what the guard reports ---- */
-
-static void count_connection(struct node *node, enum guarded guarded, int change)
-{
-    uint64_t *count = guarded == GUARDED_COMMANDS ? &node->stats.peers : &node->stats.subscribers;
-    if (change > 0)
-        ++*count;
-    else if (*count > 0)
-        --*count;
-}
-
-static void disconnected(struct node *node, const struct guard_report *report)
-{
-    count_connection(node, report->guarded, -1);
-    if (report->guarded == GUARDED_COMMANDS)
-        router_disconnected(node->router, report->fd);
-    else
-        event_socket_disconnected(node->events, report->fd);
-}
-
-static void cut_off(struct node *node, enum guarded guarded)
-{
-    bool is_client = guarded == GUARDED_COMMANDS;
-    ++*(is_client ? &node->stats.peers_flooding : &node->stats.subscribers_cut);
-    log_limited(node->logger, &node->cut_limit, node->now_ms, LOG_WARN,
-                is_client ? "cut off a client for messages that it did not end"
-                          : "cut off a subscriber for more than can be taken in");
-}
-
-static void read_reports(struct node *node)
-{
-    struct guard_report report;
-    while (guard_next(node->guard, &report)) {
-        switch (report.news) {
-        case GUARD_CONNECTED:
-            count_connection(node, report.guarded, 1);
-            break;
-        case GUARD_DISCONNECTED:
-            disconnected(node, &report);
-            break;
-        case GUARD_REFUSED:
-            node->stats.peers_refused++;
-            log_limited(node->logger, &node->refused_limit, node->now_ms, LOG_WARN,
-                        "refused a connection: %zu are open, or what others left is still handled",
-                        (size_t)(node->stats.peers + node->stats.subscribers));
-            break;
-        case GUARD_CUT_OFF:
-            cut_off(node, report.guarded);
-            break;
-        case GUARD_NUDGE:
-            break;
-        }
-    }
-}
-
 /* ---- the loop ---- */
 
 static uint64_t wall_clock_ms(struct node *node)
@@ -339,26 +309,45 @@ static void begin_turn(struct node *node)
     node->now_ms = monotonic_ms();
     node->stats.uptime_ms = node->now_ms - node->started_ms;
     node->stats.cpu_us = processor_us();
+    front_figures(node->front, &node->stats);
+    node->stats.replies_dropped += node->replies_not_encoded;
 }
 
 /* Milliseconds until something is due. */
 static int time_to_wait(const struct node *node)
 {
-    if (router_has_parked(node->router))
+    if (router_has_turns(node->router))
         return 0;
-    uint64_t wait = node->heartbeat_ms > node->now_ms ? node->heartbeat_ms - node->now_ms : 0;
-    if (router_has_slow_peers(node->router) && wait > PEERS_CHECK_MS)
-        wait = PEERS_CHECK_MS;
-    return (int)wait;
+    return (int)(node->heartbeat_ms > node->now_ms ? node->heartbeat_ms - node->now_ms : 0);
+}
+
+static int socket_fd(void *socket)
+{
+    int fd = -1;
+    size_t size = sizeof fd;
+    int rc = zmq_getsockopt(socket, ZMQ_FD, &fd, &size);
+    assert(rc == 0);
+    (void)rc;
+    return fd;
+}
+
+/* Whether a message can be received now. The descriptor of a socket becomes readable for what comes
+ * after this was false, and for nothing else. */
+static bool socket_has_message(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
 }
 
 /* As zmq_poll would, which looks at each socket twice and asks the kernel each time. */
 static void wait_for_work(struct node *node)
 {
-    void *sockets[] = {router_socket(node->router), guard_socket(node->guard),
-                       event_socket_socket(node->events), upstream_socket(node->upstream)};
+    void *sockets[] = {router_socket(node->router), event_socket_socket(node->events),
+                       upstream_socket(node->upstream)};
     enum { SOCKETS = sizeof sockets / sizeof *sockets };
-    struct pollfd items[SOCKETS + 1] = {{.fd = node->signal_fd, .events = POLLIN}};
+    struct pollfd items[SOCKETS + 1] = {
+        {.fd = node->must_stop ? -1 : node->signal_fd, .events = POLLIN}};
     nfds_t count = 1;
     bool has_message = false;
     for (size_t i = 0; i < SOCKETS && sockets[i] != NULL; i++) {
@@ -367,24 +356,41 @@ static void wait_for_work(struct node *node)
     }
     node->now_ms = monotonic_ms();
     poll(items, count, has_message ? 0 : time_to_wait(node));
-    node->must_stop = (items[0].revents & POLLIN) != 0;
+    node->must_stop = node->must_stop || (items[0].revents & POLLIN) != 0;
     begin_turn(node);
+}
+
+/* False: the store broke. */
+static bool turn(struct node *node)
+{
+    wait_for_work(node);
+    if (event_socket_welcomes(node->events))
+        pulse(node, TOPIC_WELCOME);
+    if (!serve_group(node))
+        return false;
+    if (node->now_ms >= node->heartbeat_ms) {
+        pulse(node, TOPIC_HEARTBEAT);
+        node->heartbeat_ms = node->now_ms + HEARTBEAT_MS;
+    }
+    return true;
+}
+
+/* What was read is answered; who has asked for more than that takes in STOPPING_MS_MAX does without
+ * the rest. */
+static bool finish(struct node *node)
+{
+    uint64_t end_ms = node->now_ms + STOPPING_MS_MAX;
+    front_stop_reading(node->front);
+    while (!router_is_done(node->router) && node->now_ms < end_ms)
+        if (!turn(node))
+            return false;
+    return true;
 }
 
 bool node_run(struct node *node)
 {
-    while (!node->must_stop) {
-        wait_for_work(node);
-        read_reports(node);
-        router_check_peers(node->router, node->now_ms);
-        if (event_socket_welcomes(node->events, node->now_ms))
-            pulse(node, TOPIC_WELCOME);
-        if (!node->must_stop && !serve_group(node))
+    while (!node->must_stop)
+        if (!turn(node))
             return false;
-        if (node->now_ms >= node->heartbeat_ms) {
-            pulse(node, TOPIC_HEARTBEAT);
-            node->heartbeat_ms = node->now_ms + HEARTBEAT_MS;
-        }
-    }
-    return true;
+    return finish(node);
 }

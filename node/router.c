@@ -1,79 +1,135 @@
 #include "node/router.h"
 
 #include "bus/bus.h"
+#include "node/front/route.h"
 
 #include <stdlib.h>
+#include <zmq.h>
 
-#define FRAMES_DROPPED_PER_TURN 10000u /* before others get a turn */
+#define GROUP_BODY_BYTES_MAX ((size_t)4 * 1024 * 1024) /* of requests */
+#define ID_MAX 255u                                    /* bytes of a routing id (RFC 28) */
 
-/* Frames of a group: most requests have three, a few up to routing id, envelope and body. */
-#define FRAMES_PER_REQUEST (1u + ENVELOPE_MAX + 1u)
-#define FRAMES_MAX (GROUP_MAX * 3u + FRAMES_PER_REQUEST)
-#define REQUEST_BYTES_MAX ((size_t)4 * 1024 * 1024) /* in a group */
+/* A request, as the front passed it on: where its reply goes, and its body. Frames are never moved
+ * but by libzmq. */
+struct message {
+    zmq_msg_t head;
+    zmq_msg_t body;
+};
 
-struct request_frames {
-    size_t first;    /* in router.frames: the routing id, then the envelope, then the body */
-    size_t envelope; /* frames */
-    size_t count;    /* frames kept, the routing id counted */
+struct waiting {
+    struct waiting *next;
+    struct message message;
+    bool is_query; /* known to be one */
+};
+
+/* What waits of one client, in its order. */
+struct line {
+    struct line *next; /* in router.turns */
+    uint32_t slot;
+    struct waiting *first;
+    struct waiting *last;
 };
 
 struct router {
     void *socket;
-    struct guard *guard;
-    struct peers *peers;
-    struct stats *stats;
-    char endpoint[ENDPOINT_SIZE];
-    struct request_frames requests[GROUP_MAX];
-    bool is_turn_of_parked;
+    const struct front *front;
+    unsigned char id[ID_MAX]; /* the front's routing id, which comes before each message */
+    size_t id_len;
+    struct line **lines;      /* by slot */
+    struct line *turns_first; /* all of them, in turn */
+    struct line *turns_last;
+    size_t turns;
+    size_t turns_left;   /* that this group may still look at */
+    struct line *served; /* whose request is being looked at; NULL: it is a new one */
+    bool has_all;        /* the front has passed on its last */
+    struct message group[GROUP_MAX];
     size_t count;
-    size_t group_bytes;               /* of the frames kept */
-    zmq_msg_t frames[FRAMES_MAX + 1]; /* never moved: libzmq forbids that */
-    size_t frame_count;
+    size_t body_bytes;
 };
 
-static bool open_sockets(struct router *router, void *context, const struct config *config,
-                         char *error)
-{
-    snprintf(error, SOCKET_ERROR_BYTES, "cannot open the command socket");
-    router->socket = socket_new(context, ZMQ_ROUTER, config, config->commands);
-    if (router->socket == NULL)
-        return false;
-    /* A client that reads gets every reply, however many are in flight: no high-water marks for
-     * replies. What a peer leaves unread is bounded by struct peers. */
-    socket_set(router->socket, ZMQ_SNDHWM, 0);
-    socket_set(router->socket, ZMQ_ROUTER_MANDATORY, 1); /* a peer that has gone is reported */
-    return guard_watch(router->guard, GUARDED_COMMANDS, router->socket) &&
-           socket_bind(router->socket, config->commands, router->endpoint, error);
-}
-
-struct router *router_new(void *context, const struct config *config, struct guard *guard,
-                          struct stats *stats, struct logger *logger,
-                          char error[SOCKET_ERROR_BYTES])
+struct router *router_new(void *context, char error[ROUTER_ERROR_BYTES])
 {
     struct router *router = calloc(1, sizeof *router);
-    if (router == NULL) {
-        snprintf(error, SOCKET_ERROR_BYTES, "no memory");
+    snprintf(error, ROUTER_ERROR_BYTES, "cannot open the command socket");
+    if (router == NULL)
         return NULL;
-    }
-    router->stats = stats;
-    router->guard = guard;
-    router->peers = peers_new((size_t)config->max_unread_mib * 1024 * 1024, guard, stats, logger);
-    if (router->peers == NULL)
-        snprintf(error, SOCKET_ERROR_BYTES, "no memory");
-    if (router->peers == NULL || !open_sockets(router, context, config, error))
+    int none = 0;
+    router->socket = zmq_socket(context, ZMQ_ROUTER);
+    if (router->socket == NULL ||
+        zmq_setsockopt(router->socket, ZMQ_LINGER, &none, sizeof none) != 0 ||
+        zmq_setsockopt(router->socket, ZMQ_RCVHWM, &none, sizeof none) != 0 ||
+        zmq_setsockopt(router->socket, ZMQ_SNDHWM, &none, sizeof none) != 0 ||
+        zmq_bind(router->socket, FRONT_COMMANDS) != 0)
         router_destroy(&router);
     return router;
 }
 
+bool router_set_front(struct router *router, const struct front *front)
+{
+    router->front = front;
+    router->lines = calloc(front_slots(front), sizeof(struct line *));
+    return router->lines != NULL;
+}
+
+static void close_message(struct message *message)
+{
+    zmq_msg_close(&message->head);
+    zmq_msg_close(&message->body);
+}
+
+static void move_message(struct message *to, struct message *from)
+{
+    zmq_msg_init(&to->head);
+    zmq_msg_init(&to->body);
+    zmq_msg_move(&to->head, &from->head);
+    zmq_msg_move(&to->body, &from->body);
+    close_message(from);
+}
+
+static struct line *pop_turn(struct router *router)
+{
+    struct line *line = router->turns_first;
+    router->turns_first = line->next;
+    router->turns--;
+    return line;
+}
+
+static void push_turn(struct router *router, struct line *line)
+{
+    line->next = NULL;
+    if (router->turns++ == 0)
+        router->turns_first = line;
+    else
+        router->turns_last->next = line;
+    router->turns_last = line;
+}
+
+static void end_line(struct router *router, struct line *line)
+{
+    router->lines[line->slot] = NULL;
+    free(line);
+}
+
 void router_destroy(struct router **router)
 {
-    if (*router == NULL)
+    struct router *r = *router;
+    if (r == NULL)
         return;
-    router_end_group(*router);
-    if ((*router)->socket != NULL)
-        zmq_close((*router)->socket);
-    peers_destroy(&(*router)->peers);
-    free(*router);
+    router_end_group(r);
+    while (r->turns > 0) {
+        struct line *line = pop_turn(r);
+        while (line->first != NULL) {
+            struct waiting *waiting = line->first;
+            line->first = waiting->next;
+            close_message(&waiting->message);
+            free(waiting);
+        }
+        end_line(r, line);
+    }
+    if (r->socket != NULL)
+        zmq_close(r->socket);
+    free(r->lines);
+    free(r);
     *router = NULL;
 }
 
@@ -82,177 +138,237 @@ void *router_socket(const struct router *router)
     return router->socket;
 }
 
-const char *router_endpoint(const struct router *router)
+static struct route route_of(struct message *message)
 {
-    return router->endpoint;
+    struct route route;
+    assert(zmq_msg_size(&message->head) >= sizeof route);
+    memcpy(&route, zmq_msg_data(&message->head), sizeof route);
+    return route;
 }
 
-static struct text frame_text(zmq_msg_t *frame)
-{
-    return (struct text){zmq_msg_data(frame), zmq_msg_size(frame)};
-}
+/* ---- what waits ---- */
 
-/* ---- receiving ---- */
-
-static void close_frames(zmq_msg_t *frames, size_t count)
+/* Adds a message to those of its client. False: no memory. */
+static bool add_waiting(struct router *router, struct message *message, bool is_query)
 {
-    for (size_t i = 0; i < count; i++)
-        zmq_msg_close(&frames[i]);
-}
-
-/* Takes a message from libzmq; of a very long one only the first frames are kept, those that a
- * request can have. False: none waits. */
-static bool receive_frames(struct router *router, zmq_msg_t *frames, struct message_size *size)
-{
-    *size = (struct message_size){0};
-    bool more = true;
-    while (more) {
-        zmq_msg_t *frame = &frames[size->kept];
-        zmq_msg_init(frame);
-        if (zmq_msg_recv(frame, router->socket, ZMQ_DONTWAIT) < 0)
-            return false; /* messages come whole: it is the first frame that is not there */
-        more = zmq_msg_more(frame) != 0;
-        if (size->total++ > 0)
-            size->bytes += flow_frame_bytes(zmq_msg_size(frame));
-        if (size->kept < FRAMES_PER_REQUEST)
-            size->kept++;
-        else
-            zmq_msg_close(frame);
+    uint32_t slot = route_of(message).slot;
+    struct waiting *waiting = malloc(sizeof *waiting);
+    struct line *line = router->lines[slot];
+    if (line == NULL && waiting != NULL) {
+        line = calloc(1, sizeof *line);
+        if (line != NULL) {
+            line->slot = slot;
+            router->lines[slot] = line;
+            push_turn(router, line);
+        }
     }
+    if (line == NULL || waiting == NULL) {
+        free(waiting);
+        return false;
+    }
+    waiting->next = NULL;
+    waiting->is_query = is_query;
+    move_message(&waiting->message, message);
+    if (line->first == NULL)
+        line->first = waiting;
+    else
+        line->last->next = waiting;
+    line->last = waiting;
     return true;
 }
 
-/* Frames of the envelope: all up to and including the first empty one; without one, all but the
- * last. More than ENVELOPE_MAX where that is so. */
-static size_t envelope_of(zmq_msg_t *frames, const struct message_size *size)
+/* What a client that has gone wants is nothing to wait for. */
+static bool must_wait(const struct router *router, uint32_t slot)
 {
-    for (size_t i = 1; i < size->kept; i++)
-        if (zmq_msg_size(&frames[i]) == 0)
-            return i;
-    return size->total >= 2 ? size->total - 2 : ENVELOPE_MAX + 1;
+    unsigned state = front_client_state(router->front, slot);
+    return (state & CLIENT_IS_FULL) != 0 && (state & CLIENT_IS_GONE) == 0;
 }
 
-/* Who is to be answered: drops or parks all others. */
-static bool is_to_be_answered(struct router *router, zmq_msg_t *frames,
-                              const struct message_size *size)
+/* Moves the next message that waits and may be served to `message`. */
+static bool next_waiting(struct router *router, bool queries_wait, struct message *message)
 {
-    enum arrival arrival = ARRIVAL_LEFT_OVER;
-    if (size->total > 1)
-        arrival =
-            peers_received(router->peers, frames, size, envelope_of(frames, size) <= ENVELOPE_MAX);
-    if (arrival == ARRIVAL_LEFT_OVER) {
-        close_frames(frames, size->kept);
-        router->stats->requests_dropped++;
-    }
-    return arrival == ARRIVAL_TAKEN;
-}
-
-/* Finds the next message that is to be answered. What was parked and what comes take turns. False:
- * there is none, or others have to have a turn first. */
-static bool next_message(struct router *router, zmq_msg_t *frames, struct message_size *size)
-{
-    size_t passed_over = 0; /* frames */
-    router->is_turn_of_parked = !router->is_turn_of_parked;
-    if (router->is_turn_of_parked && peers_next_parked(router->peers, frames, size))
-        return true;
-    while (passed_over < FRAMES_DROPPED_PER_TURN) {
-        if (!receive_frames(router, frames, size)) {
-            guard_count_drain(router->guard, GUARDED_COMMANDS);
-            return peers_next_parked(router->peers, frames, size);
+    while (router->turns_left > 0) {
+        struct line *line = pop_turn(router);
+        router->turns_left--;
+        if (must_wait(router, line->slot) || (queries_wait && line->first->is_query)) {
+            push_turn(router, line);
+            continue;
         }
-        guard_count_message(router->guard, GUARDED_COMMANDS);
-        if (is_to_be_answered(router, frames, size))
-            return true;
-        passed_over += size->total;
+        struct waiting *waiting = line->first;
+        line->first = waiting->next;
+        move_message(message, &waiting->message);
+        free(waiting);
+        router->served = line;
+        return true;
     }
     return false;
 }
 
-enum received router_receive(struct router *router, struct text *body)
+/* Its client has another turn in this group, behind the others. */
+static void end_turn(struct router *router)
 {
-    size_t first = router->frame_count;
-    zmq_msg_t *frames = &router->frames[first];
-    struct message_size size;
-    if (router->count == GROUP_MAX || first + FRAMES_PER_REQUEST > FRAMES_MAX ||
-        router->group_bytes > REQUEST_BYTES_MAX || !next_message(router, frames, &size))
-        return RECEIVED_NOTHING;
-    size_t envelope = envelope_of(frames, &size);
-    router->requests[router->count++] = (struct request_frames){first, envelope, size.kept};
-    router->frame_count += size.kept;
-    *body = text_none();
-    for (size_t i = 0; i < size.kept; i++) {
-        struct text frame = frame_text(&frames[i]);
-        router->group_bytes += frame.len;
-        if (i > envelope && (text_is_none(*body) || frame.len > body->len))
-            *body = frame;
+    struct line *line = router->served;
+    router->served = NULL;
+    if (line == NULL)
+        return;
+    if (line->first == NULL) {
+        end_line(router, line);
+        return;
     }
-    return size.total == envelope + 2 ? RECEIVED_BODY : RECEIVED_BODIES;
+    push_turn(router, line);
+    router->turns_left++;
 }
 
-/* ---- replying ---- */
-
-/* The envelope goes back as it came; its frames are libzmq's again when they are sent. */
-static bool send_envelope(struct router *router, const struct request_frames *request)
+bool router_has_turns(const struct router *router)
 {
-    for (size_t i = 0; i <= request->envelope; i++)
-        if (zmq_msg_send(&router->frames[request->first + i], router->socket,
-                         ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
-            return false;
+    for (const struct line *line = router->turns_first; line != NULL; line = line->next)
+        if (!must_wait(router, line->slot))
+            return true;
+    return false;
+}
+
+bool router_is_done(const struct router *router)
+{
+    return router->has_all && router->turns == 0;
+}
+
+/* ---- what comes ---- */
+
+static bool receive_frame(struct router *router, zmq_msg_t *frame)
+{
+    zmq_msg_init(frame);
+    if (zmq_msg_recv(frame, router->socket, ZMQ_DONTWAIT) >= 0)
+        return true;
+    zmq_msg_close(frame);
+    return false;
+}
+
+static bool receive_message(struct router *router, struct message *message)
+{
+    zmq_msg_t id;
+    if (!receive_frame(router, &id))
+        return false;
+    if (router->id_len == 0) {
+        router->id_len = zmq_msg_size(&id);
+        assert(router->id_len > 0 && router->id_len <= sizeof router->id);
+        memcpy(router->id, zmq_msg_data(&id), router->id_len);
+    }
+    zmq_msg_close(&id);
+    bool is_whole = receive_frame(router, &message->head); /* messages come whole */
+    assert(is_whole);
+    is_whole = receive_frame(router, &message->body);
+    assert(is_whole);
     return true;
 }
 
-void router_reply(struct router *router, size_t index, struct text body, uint64_t now_ms)
+/* False: it is no request, or has to wait, and the next one may come. */
+static bool is_for_now(struct router *router, struct message *message)
 {
-    assert(index < router->count);
-    const struct request_frames *request = &router->requests[index];
-    zmq_msg_t *frames = &router->frames[request->first];
-    struct recipient recipient;
-    peers_recipient(router->peers, frame_text(&frames[0]), &frames[1], &recipient);
-    size_t bytes = flow_frame_bytes(body.len);
-    for (size_t i = 1; i <= request->envelope; i++)
-        bytes += flow_frame_bytes(zmq_msg_size(&frames[i]));
+    struct route route = route_of(message);
+    if (route.kind == ROUTE_NUDGE || route.kind == ROUTE_END) {
+        router->has_all = router->has_all || route.kind == ROUTE_END;
+        close_message(message);
+        return false;
+    }
+    bool has_to_wait = router->lines[route.slot] != NULL || must_wait(router, route.slot);
+    return !has_to_wait || !add_waiting(router, message, false);
+}
 
+static bool next_new(struct router *router, struct message *message)
+{
+    while (receive_message(router, message))
+        if (is_for_now(router, message))
+            return true;
+    return false;
+}
+
+void router_begin_group(struct router *router)
+{
+    router->turns_left = router->turns;
+}
+
+static enum arrival arrival_of(const struct route *route)
+{
+    if (route->kind == ROUTE_TOO_LARGE)
+        return ARRIVAL_TOO_LARGE;
+    return route->kind == ROUTE_REQUEST ? ARRIVAL_REQUEST : ARRIVAL_NOT_ONE_BODY;
+}
+
+enum arrival router_next(struct router *router, bool queries_wait, struct text *body)
+{
+    struct message *message = &router->group[router->count];
+    if (router->count == GROUP_MAX || router->body_bytes > GROUP_BODY_BYTES_MAX ||
+        (!next_waiting(router, queries_wait, message) && !next_new(router, message)))
+        return ARRIVAL_NONE;
+    struct route route = route_of(message);
+    *body = (struct text){zmq_msg_data(&message->body), zmq_msg_size(&message->body)};
+    return arrival_of(&route);
+}
+
+bool router_client_is_gone(const struct router *router)
+{
+    struct message *message = (struct message *)(uintptr_t)&router->group[router->count];
+    return (front_client_state(router->front, route_of(message).slot) & CLIENT_IS_GONE) != 0;
+}
+
+void router_take(struct router *router)
+{
+    router->body_bytes += zmq_msg_size(&router->group[router->count].body);
+    router->count++;
+    end_turn(router);
+}
+
+/* It goes back to where it was, or is the first one of its client that waits. */
+bool router_defer(struct router *router)
+{
+    struct message *message = &router->group[router->count];
+    struct line *line = router->served;
+    if (line == NULL)
+        return add_waiting(router, message, true);
+    struct waiting *waiting = malloc(sizeof *waiting);
+    if (waiting == NULL)
+        return false;
+    waiting->is_query = true;
+    waiting->next = line->first;
+    move_message(&waiting->message, message);
+    if (line->first == NULL)
+        line->last = waiting;
+    line->first = waiting;
+    router->served = NULL;
+    push_turn(router, line);
+    return true;
+}
+
+static void send_reply(struct router *router, struct message *message, struct text body)
+{
     zmq_msg_t reply;
     bool sent = zmq_msg_init_size(&reply, body.len) == 0;
-    if (sent) {
+    if (!sent)
+        zmq_msg_init(&reply); /* no reply, then */
+    else if (body.len > 0)
         memcpy(zmq_msg_data(&reply), body.data, body.len);
-        sent = send_envelope(router, request) &&
-               zmq_msg_send(&reply, router->socket, ZMQ_DONTWAIT) >= 0;
-        if (!sent)
-            zmq_msg_close(&reply);
-    }
-    if (sent) {
-        peers_sent(router->peers, &recipient, bytes, now_ms);
-    } else {
-        router->stats->replies_dropped++;
-        peers_unreachable(router->peers, &recipient);
-    }
+    zmq_send(router->socket, router->id, router->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_msg_send(&message->head, router->socket, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_msg_send(&reply, router->socket, ZMQ_DONTWAIT);
+}
+
+void router_drop(struct router *router)
+{
+    struct message *message = &router->group[router->count];
+    send_reply(router, message, text_none());
+    close_message(message);
+    end_turn(router);
+}
+
+void router_reply(struct router *router, size_t index, struct text body)
+{
+    assert(index < router->count);
+    send_reply(router, &router->group[index], body);
 }
 
 void router_end_group(struct router *router)
 {
-    close_frames(router->frames, router->frame_count);
-    router->frame_count = router->count = router->group_bytes = 0;
-}
-
-/* ---- watching ---- */
-
-void router_disconnected(struct router *router, int fd)
-{
-    peers_disconnected(router->peers, fd);
-}
-
-void router_check_peers(struct router *router, uint64_t now_ms)
-{
-    peers_check(router->peers, now_ms);
-}
-
-bool router_has_slow_peers(const struct router *router)
-{
-    return peers_are_slow(router->peers);
-}
-
-bool router_has_parked(const struct router *router)
-{
-    return peers_have_parked(router->peers);
+    for (size_t i = 0; i < router->count; i++)
+        close_message(&router->group[i]);
+    router->count = router->body_bytes = 0;
 }

@@ -1,50 +1,67 @@
-/* The command socket: a ROUTER that takes requests and sends their replies, group by group. It
- * knows envelopes (RFC 28/REQREP), not what stands in a body. */
+/* The command socket: a ROUTER whose one peer is the front (node/front/front.h). It takes requests
+ * into groups and sends their replies, and it keeps those that have to wait for a later group.
+ *
+ * Some requests wait: a query when the group has spent its time for queries, all of a client that
+ * has left too many replies unread, and whatever comes behind one of the same client, as replies to
+ * a client leave in the order of its requests. Clients with something that waits have their turns,
+ * one request each, before anything new. How much can wait is bounded by the front, which passes on
+ * no more than a window of requests that are not answered. */
 #ifndef NODE_ROUTER_H
 #define NODE_ROUTER_H
 
-#include "node/peers.h"
-#include "node/sockets.h"
-
-#define ENVELOPE_MAX 16u /* frames, the empty one counted, the routing id not */
+#include "node/front/front.h"
 
 struct router;
 
-/* Binds config->commands. NULL: `error` says why not. What is passed in must outlive it. */
-struct router *router_new(void *context, const struct config *config, struct guard *guard,
-                          struct stats *stats, struct logger *logger,
-                          char error[SOCKET_ERROR_BYTES]);
+#define ROUTER_ERROR_BYTES 512
+
+/* Binds FRONT_COMMANDS. NULL: `error` says why not. */
+struct router *router_new(void *context, char error[ROUTER_ERROR_BYTES]);
 void router_destroy(struct router **router);
+
+/* Says who passes requests on. False: no memory. Requires: to be called once, before the first
+ * router_next; `front` outlives the router's use. */
+bool router_set_front(struct router *router, const struct front *front);
 
 void *router_socket(const struct router *router); /* to wait for */
 
-/* The endpoint as bound. */
-const char *router_endpoint(const struct router *router);
-
-enum received {
-    RECEIVED_NOTHING, /* no message waits, or the group has no room */
-    RECEIVED_BODY,    /* one body frame */
-    RECEIVED_BODIES   /* none, or several: nothing that could be decoded */
+enum arrival {
+    ARRIVAL_NONE,        /* nothing that can be served now, or the group has no room */
+    ARRIVAL_REQUEST,     /* with a body */
+    ARRIVAL_TOO_LARGE,   /* its body was over REQUEST_MAX_BYTES */
+    ARRIVAL_NOT_ONE_BODY /* it had none, or several */
 };
 
-/* Takes the next request into the group. The body lives until router_end_group; of several, *body
- * is the largest one, and it is absent where there is none. */
-enum received router_receive(struct router *router, struct text *body);
+/* Begins a group: each client with something that waits gets its turns. */
+void router_begin_group(struct router *router);
 
-/* Sends the reply to request `index` of the group, in the order of router_receive. Each request
- * is answered once. A peer that has gone is counted. */
-void router_reply(struct router *router, size_t index, struct text body, uint64_t now_ms);
+/* The next request to be looked at. Unless it is NONE, router_take, router_defer or router_drop
+ * must follow. `queries_wait`: those that are known to be queries are left where they are. *body
+ * lives until router_end_group. */
+enum arrival router_next(struct router *router, bool queries_wait, struct text *body);
+
+/* Whether the client of the request has gone. */
+bool router_client_is_gone(const struct router *router);
+
+/* The request becomes the next one of the group; router_reply must follow. */
+void router_take(struct router *router);
+
+/* The request is a query and waits for a later group. Without memory it is taken: false. */
+bool router_defer(struct router *router);
+
+/* The request is not answered. */
+void router_drop(struct router *router);
+
+/* Sends the reply to request `index` of the group, in the order of router_take. Each is replied to
+ * once; an empty body says that there is no reply. */
+void router_reply(struct router *router, size_t index, struct text body);
 
 void router_end_group(struct router *router);
 
-/* A connection ended. */
-void router_disconnected(struct router *router, int fd);
+/* Whether something that waits can be served at once. */
+bool router_has_turns(const struct router *router);
 
-/* Looks after slow peers. */
-void router_check_peers(struct router *router, uint64_t now_ms);
-
-/* As peers_are_slow and peers_have_parked. */
-bool router_has_slow_peers(const struct router *router);
-bool router_has_parked(const struct router *router);
+/* Whether nothing more will come: the front has passed on its last, and nothing waits. */
+bool router_is_done(const struct router *router);
 
 #endif

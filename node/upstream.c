@@ -1,13 +1,14 @@
 #include "node/upstream.h"
 
+#include "node/front/front.h"
 #include "store/codec.h"
 
 #include <stdlib.h>
+#include <zmq.h>
 
-#define TOPIC "BatchQuantityChanged/"
 #define RETRY_MS 1000u
 #define BAD_PER_TURN 1000u /* messages, before others get a turn */
-#define WAITING_MAX 100000 /* messages that wait to be read, for each upstream node */
+#define WAITING_MAX 64     /* messages that wait to be read; the next ones wait in the front */
 
 /* A slot holds a message for as long as its command is under way. */
 struct slot {
@@ -29,45 +30,34 @@ struct upstream {
     uint64_t retry_at_ms;
 };
 
-static bool connect_all(struct upstream *upstream, void *context, const struct config *config,
-                        char *error)
+static bool open_socket(struct upstream *upstream, void *context, const struct config *config)
 {
     if (config->upstream.count == 0)
         return true;
-    const char *first = config->upstream.items[0];
-    snprintf(error, SOCKET_ERROR_BYTES, "cannot open the upstream socket");
-    upstream->socket = socket_new(context, ZMQ_SUB, config, first);
-    if (upstream->socket == NULL)
-        return false;
-    socket_set(upstream->socket, ZMQ_RCVHWM, WAITING_MAX);
-    socket_set(upstream->socket, ZMQ_LINGER, 0);
-    zmq_setsockopt(upstream->socket, ZMQ_SUBSCRIBE, TOPIC, strlen(TOPIC));
-    for (size_t i = 0; i < config->upstream.count; i++) {
-        if (endpoint_is_ipv6(config->upstream.items[i]))
-            socket_set(upstream->socket, ZMQ_IPV6, 1);
-        if (zmq_connect(upstream->socket, config->upstream.items[i]) != 0) {
-            snprintf(error, SOCKET_ERROR_BYTES, "cannot connect to upstream %s: %s",
-                     config->upstream.items[i], zmq_strerror(zmq_errno()));
-            return false;
-        }
-    }
-    return true;
+    int queue = WAITING_MAX;
+    int linger = 0;
+    upstream->socket = zmq_socket(context, ZMQ_PULL);
+    return upstream->socket != NULL &&
+           zmq_setsockopt(upstream->socket, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
+           zmq_setsockopt(upstream->socket, ZMQ_RCVHWM, &queue, sizeof queue) == 0 &&
+           zmq_bind(upstream->socket, FRONT_UPSTREAM) == 0;
 }
 
 struct upstream *upstream_new(void *context, const struct config *config, struct stats *stats,
-                              struct logger *logger, char error[SOCKET_ERROR_BYTES])
+                              struct logger *logger, char error[UPSTREAM_ERROR_BYTES])
 {
     struct upstream *upstream = calloc(1, sizeof *upstream);
     if (upstream != NULL)
         upstream->codec = codec_new();
     if (upstream == NULL || upstream->codec == NULL) {
-        snprintf(error, SOCKET_ERROR_BYTES, "no memory");
+        snprintf(error, UPSTREAM_ERROR_BYTES, "no memory");
         free(upstream);
         return NULL;
     }
     upstream->stats = stats;
     upstream->logger = logger;
-    if (!connect_all(upstream, context, config, error))
+    snprintf(error, UPSTREAM_ERROR_BYTES, "cannot open the upstream socket");
+    if (!open_socket(upstream, context, config))
         upstream_destroy(&upstream);
     return upstream;
 }
@@ -98,23 +88,6 @@ static void count_bad(struct upstream *upstream, uint64_t now_ms, const char *wh
                 "upstream message not carried out: %s", why);
 }
 
-/* Leaves the body of the next message in `body`. False: none waits. */
-static bool receive(struct upstream *upstream, zmq_msg_t *body, size_t *frames)
-{
-    bool more = true;
-    for (*frames = 0; more; ++*frames) {
-        if (*frames > 0)
-            zmq_msg_close(body);
-        zmq_msg_init(body);
-        if (zmq_msg_recv(body, upstream->socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(body);
-            return false;
-        }
-        more = zmq_msg_more(body) != 0;
-    }
-    return true;
-}
-
 /* Fills the next slot with a command that makes sense. */
 static bool take_new(struct upstream *upstream, uint64_t now_ms)
 {
@@ -122,12 +95,14 @@ static bool take_new(struct upstream *upstream, uint64_t now_ms)
         if (upstream->socket == NULL || upstream->count == UPSTREAM_GROUP_MAX)
             return false;
         struct slot *slot = &upstream->slots[upstream->count];
-        size_t frames;
-        if (!receive(upstream, &slot->body, &frames))
+        zmq_msg_init(&slot->body);
+        if (zmq_msg_recv(&slot->body, upstream->socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&slot->body);
             return false;
+        }
         upstream->stats->upstream_received++;
         struct text body = {zmq_msg_data(&slot->body), zmq_msg_size(&slot->body)};
-        if (frames == 2 && codec_decode_upstream(upstream->codec, body, &slot->command)) {
+        if (body.len > 0 && codec_decode_upstream(upstream->codec, body, &slot->command)) {
             upstream->count++;
             return true;
         }

@@ -1,19 +1,21 @@
-/* The upstream feed: a SUB that takes BatchQuantityChanged from other nodes (rule 11, external
- * events). */
+/* The upstream feed: BatchQuantityChanged of other nodes (rule 11, external events), which the
+ * front (node/front/feeds.c) has subscribed to. A PULL socket. */
 #ifndef NODE_UPSTREAM_H
 #define NODE_UPSTREAM_H
 
+#include "node/config.h"
 #include "node/log.h"
-#include "node/sockets.h"
 
 struct upstream;
 
 #define UPSTREAM_GROUP_MAX 256u /* messages taken into one group */
 
-/* Connects to each of config->upstream; without any it has nothing to do. NULL: `error` says
- * why. */
+#define UPSTREAM_ERROR_BYTES 512
+
+/* Binds FRONT_UPSTREAM; where no upstream node is configured it has nothing to do. NULL: `error`
+ * says why not. */
 struct upstream *upstream_new(void *context, const struct config *config, struct stats *stats,
-                              struct logger *logger, char error[SOCKET_ERROR_BYTES]);
+                              struct logger *logger, char error[UPSTREAM_ERROR_BYTES]);
 void upstream_destroy(struct upstream **upstream);
 
 /* To wait for; NULL where nothing is to be read now: no endpoint, or commands that were not

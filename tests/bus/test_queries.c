@@ -281,14 +281,16 @@ static void pages_of_a_group_share_its_time(void **state)
     struct conversation *c = *state;
     const struct request query = build_request("GetEvents limit=1 types=BatchEtaChanged");
     create_many(c);
-    c->fakes->clock.us_per_look = GROUP_PAGES_US / 40;
+    c->fakes->clock.us_per_look = GROUP_QUERIES_US / 50;
     for (unsigned group = 0; group < 2; group++) { /* the second one has its own */
+        assert_false(bus_queries_must_wait(c->fakes->bus));
         for (unsigned i = 0; i < 8; i++)
             bus_handle(c->fakes->bus, &query);
+        assert_true(bus_queries_must_wait(c->fakes->bus));
         assert_int_equal(conversation_commit(c), STORE_OK);
-        assert_int_equal(next_of(c, 0), 20 * PAGE_CLOCK_EVERY);
-        assert_true(next_of(c, 1) < 11 * PAGE_CLOCK_EVERY);
-        assert_true(next_of(c, 1) > 5 * PAGE_CLOCK_EVERY);
+        assert_int_equal(next_of(c, 0), 25 * PAGE_CLOCK_EVERY);
+        assert_true(next_of(c, 1) < 14 * PAGE_CLOCK_EVERY);
+        assert_true(next_of(c, 1) > 6 * PAGE_CLOCK_EVERY);
         for (unsigned i = 1; i < 8; i++)
             assert_true(next_of(c, i) <= next_of(c, i - 1));
         assert_int_equal(next_of(c, 7), PAGE_CLOCK_EVERY); /* each gets on */
@@ -302,7 +304,7 @@ static void pages_cut_by_time_go_on_to_the_end(void **state)
     struct request query = build_request("GetEvents limit=10000 types=BatchCreated");
     uint64_t seen = 0;
     create_many(c);
-    c->fakes->clock.us_per_look = 2 * GROUP_PAGES_US;
+    c->fakes->clock.us_per_look = 2 * GROUP_QUERIES_US;
     do {
         const struct event_page *page = &answer(c, &query)->as.events;
         assert_true(page->count <= PAGE_CLOCK_EVERY);

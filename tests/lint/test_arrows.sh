@@ -38,6 +38,8 @@ check() {
     never 'store/' '"(node|tools|tests)/|"bus/(bus|handl|on_|dispatch|queries|queue)|<(zmq|czmq|jansson)' || true
     never 'store/memory_' '<(lmdb|msgpack)|"store/lmdb_' || true
     never 'node/' '"(tools|tests)/|<(lmdb|msgpack|jansson)' || true
+    never 'node/front/' '"(bus|node/(node|router|event_socket|upstream))|"store/(lmdb|memory)' || true
+    never 'node/[^/]*\.[ch]' '"node/front/(zmtp|inside|backlog|budget|bytes|prefixes|listener|address)' || true
     never 'tools/' '"(node|tests|bus)/|"store/(lmdb|memory)' || true
     # The ceiling that the benchmark measures is LMDB itself.
     never 'tools/' '<lmdb' | grep -v '^tools/zmq_send/bench/commits\.c:' || true
@@ -65,6 +67,10 @@ must_catch store/memory_planted.c '#include <lmdb.h>'
 must_catch node/planted.c '#include "tools/zmq_send/main.h"'
 must_catch node/planted.c '#include <lmdb.h>'
 must_pass node/planted.c '#include "bus/bus.h"' '#include <czmq.h>'
+must_catch node/front/planted.c '#include "node/router.h"'
+must_catch node/front/planted.c '#include "bus/bus.h"'
+must_catch node/planted.c '#include "node/front/zmtp.h"'
+must_pass node/planted.c '#include "node/front/front.h"'
 must_catch tools/zmq_send/planted.c '#include "bus/bus.h"'
 must_catch tools/zmq_send/planted.c '#include <lmdb.h>'
 must_pass tools/zmq_send/planted.c '#include "store/codec.h"' '#include <jansson.h>'

@@ -125,12 +125,12 @@ static void test_has_the_defaults_of_the_contract(void **state)
     assert_int_equal(config.log_level, LOG_INFO);
     assert_int_equal(config.map_size_gib, 1024);
     assert_int_equal(config.ids_kept, 1000000);
+    assert_int_equal(config.max_memory_mib, 96);
     assert_int_equal(config.max_unread_mib, 8);
     assert_int_equal(config.handshake_ms, 3000);
     assert_int_equal(config.heartbeat_ms, 5000);
     assert_int_equal(config.heartbeat_timeout_ms, 15000);
     assert_int_equal(config.backlog, 256);
-    assert_int_equal(config.event_high_water, 100000);
 }
 
 static void test_takes_flags(void **state)
@@ -167,12 +167,12 @@ static void test_takes_a_file(void **state)
                                     "    map_size_gib = 65536\n"
                                     "    ids_kept = 2000000\n"
                                     "clients\n"
+                                    "    max_memory_mib = 16\n"
                                     "    max_unread_mib = 1\n"
                                     "    handshake_ms = 100\n"
                                     "    heartbeat_ms = 200\n"
                                     "    heartbeat_timeout_ms = 300\n"
                                     "    backlog = 1\n"
-                                    "    event_high_water = 10000000\n"
                                     "log\n"
                                     "    level = error");
     assert_string_equal(config.commands, "tcp://127.0.0.1:7001");
@@ -189,7 +189,7 @@ static void test_takes_a_file(void **state)
     assert_int_equal(config.heartbeat_ms, 200);
     assert_int_equal(config.heartbeat_timeout_ms, 300);
     assert_int_equal(config.backlog, 1);
-    assert_int_equal(config.event_high_water, 10000000);
+    assert_int_equal(config.max_memory_mib, 16);
     assert_int_equal(config.log_level, LOG_ERROR);
 }
 

@@ -1,0 +1,238 @@
+/* Upstream nodes: we connect to each, and again whenever the connection ends, subscribe to
+ * BatchQuantityChanged, and give what comes to the node (rule 11, external events). */
+#include "node/front/inside.h"
+
+#include "store/codec.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define TOPIC "BatchQuantityChanged/"
+#define RECONNECT_MS 100u /* as libzmq's ZMQ_RECONNECT_IVL */
+#define FRAMES 2u         /* of an event: its topic and its body */
+
+struct feed {
+    const char *endpoint;
+    struct address_name name; /* of a tcp endpoint */
+    bool is_local;            /* ipc: nothing is to be looked up */
+    struct peer *peer;        /* NULL: not connected */
+    uint64_t try_ms;          /* when to connect the next time */
+    unsigned tries; /* since it was connected: other addresses of a name have their turn */
+    struct gaicb lookup;
+    struct addrinfo hints;
+    bool is_looking_up;
+    /* The message under way, or one that the node has no room for yet. */
+    unsigned frames;
+    bool is_good; /* so far */
+    bool is_whole;
+};
+
+struct feed *feeds_new(const struct config *config)
+{
+    struct feed *feeds = calloc(config->upstream.count, sizeof *feeds);
+    for (size_t i = 0; feeds != NULL && i < config->upstream.count; i++) {
+        feeds[i].endpoint = config->upstream.items[i];
+        feeds[i].is_local = !address_name(feeds[i].endpoint, &feeds[i].name);
+    }
+    return feeds;
+}
+
+/* A look-up that cannot be cancelled goes on in a thread of the C library, which writes into the
+ * feed when it ends: then the feeds stay. */
+void feeds_destroy(struct front *front)
+{
+    bool is_in_use = false;
+    for (size_t i = 0; i < front->feed_count; i++) {
+        struct feed *feed = &front->feeds[i];
+        if (feed->is_looking_up && gai_cancel(&feed->lookup) == EAI_NOTCANCELED)
+            is_in_use = true;
+        else if (feed->lookup.ar_result != NULL)
+            freeaddrinfo(feed->lookup.ar_result);
+    }
+    if (!is_in_use)
+        free(front->feeds);
+    front->feeds = NULL;
+    front->feed_count = 0;
+}
+
+/* ---- connecting ---- */
+
+static void try_later(struct front *front, struct feed *feed)
+{
+    feed->try_ms = front->now_ms + RECONNECT_MS;
+    feed->tries++;
+}
+
+static void connect_to(struct front *front, struct feed *feed, const struct sockaddr *address,
+                       socklen_t len)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        try_later(front, feed);
+        return;
+    }
+    listener_prepare(fd);
+    if (connect(fd, address, len) != 0 && errno != EINPROGRESS) {
+        close(fd);
+        try_later(front, feed);
+        return;
+    }
+    feed->peer = peer_new(front, PEER_FEED, fd, PEER_CONNECTING);
+    if (feed->peer == NULL)
+        try_later(front, feed);
+    else
+        feed->peer->as.feed = feed;
+}
+
+/* One of the addresses of the name, in turn. */
+static void connect_to_found(struct front *front, struct feed *feed)
+{
+    unsigned found = 0;
+    for (const struct addrinfo *one = feed->lookup.ar_result; one != NULL; one = one->ai_next)
+        found++;
+    const struct addrinfo *address = feed->lookup.ar_result;
+    for (unsigned i = found > 0 ? feed->tries % found : 0; i > 0; i--)
+        address = address->ai_next;
+    if (address == NULL)
+        try_later(front, feed);
+    else
+        connect_to(front, feed, address->ai_addr, address->ai_addrlen);
+}
+
+/* In a thread of the C library: a name server that is silent must hold up nobody. */
+static void look_up(struct front *front, struct feed *feed)
+{
+    struct gaicb *list[] = {&feed->lookup};
+    if (feed->lookup.ar_result != NULL)
+        freeaddrinfo(feed->lookup.ar_result);
+    feed->hints = (struct addrinfo){.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    feed->lookup = (struct gaicb){
+        .ar_name = feed->name.host, .ar_service = feed->name.port, .ar_request = &feed->hints};
+    feed->is_looking_up = getaddrinfo_a(GAI_NOWAIT, list, 1, NULL) == 0;
+    if (!feed->is_looking_up)
+        try_later(front, feed);
+}
+
+static void look_at(struct front *front, struct feed *feed)
+{
+    if (feed->is_looking_up) {
+        if (gai_error(&feed->lookup) == EAI_INPROGRESS)
+            return;
+        feed->is_looking_up = false;
+        connect_to_found(front, feed);
+    } else if (feed->peer == NULL && front->now_ms >= feed->try_ms && !front->has_stopped_reading) {
+        struct address address;
+        if (!feed->is_local) {
+            look_up(front, feed);
+            return;
+        }
+        address_of_path(feed->endpoint, &address);
+        connect_to(front, feed, &address.as.any, address.len);
+    }
+}
+
+void feeds_tick(struct front *front)
+{
+    for (size_t i = 0; i < front->feed_count; i++)
+        look_at(front, &front->feeds[i]);
+}
+
+/* The socket is connected: greet. */
+static void greet(struct front *front, struct peer *peer)
+{
+    unsigned char greeting[ZMTP_GREETING_BYTES];
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
+        peer_end(front, peer);
+        return;
+    }
+    peer->phase = PEER_GREETING;
+    peer_put(front, peer, greeting, zmtp_put_greeting(greeting));
+}
+
+/* The handshake is over: subscribe. */
+static void subscribe(struct front *front, struct peer *peer)
+{
+    unsigned char frame[ZMTP_HEADER_MAX + 1 + sizeof TOPIC];
+    size_t header = zmtp_put_header(frame, 0, 1 + strlen(TOPIC));
+    frame[header] = 1;
+    memcpy(frame + header + 1, TOPIC, strlen(TOPIC));
+    peer->as.feed->tries = 0;
+    peer_put(front, peer, frame, header + 1 + strlen(TOPIC));
+}
+
+void feed_connected(struct front *front, struct peer *peer)
+{
+    if (peer->phase == PEER_CONNECTING)
+        greet(front, peer);
+    else
+        subscribe(front, peer);
+}
+
+void feed_gone(struct front *front, struct peer *peer)
+{
+    struct feed *feed = peer->as.feed;
+    if (feed == NULL)
+        return;
+    feed->peer = NULL;
+    feed->frames = 0;
+    try_later(front, feed);
+}
+
+/* ---- messages ---- */
+
+/* One that was no good is told as an empty one, to be counted. False: the node has no room. */
+static bool pass_on(struct front *front, const struct peer *peer)
+{
+    const struct feed *feed = peer->as.feed;
+    size_t len = feed->is_good ? peer->content.len : 0;
+    return zmq_send(front->push, len > 0 ? (const void *)bytes_front(&peer->content) : "", len,
+                    ZMQ_DONTWAIT) >= 0;
+}
+
+static bool pass_on_whole(struct front *front, struct peer *peer)
+{
+    struct feed *feed = peer->as.feed;
+    if (!feed->is_whole)
+        return true;
+    if (!pass_on(front, peer))
+        return false;
+    feed->is_whole = false;
+    bytes_clear(&peer->content);
+    return true;
+}
+
+bool feed_must_wait(struct front *front, struct peer *peer)
+{
+    return front->has_stopped_reading || !pass_on_whole(front, peer);
+}
+
+bool feed_frame(struct front *front, struct peer *peer, unsigned flags, size_t size)
+{
+    (void)front;
+    struct feed *feed = peer->as.feed;
+    if (feed->frames++ == 0)
+        feed->is_good = true;
+    bool is_body = feed->frames == FRAMES;
+    if (is_body != ((flags & ZMTP_MORE) == 0) || (is_body && size > REQUEST_MAX_BYTES))
+        feed->is_good = false;
+    return true;
+}
+
+bool feed_content(struct front *front, struct peer *peer, struct text content, bool ends)
+{
+    struct feed *feed = peer->as.feed;
+    if (feed->frames == FRAMES && feed->is_good && content.len > 0 &&
+        !bytes_append(&peer->content, content.data, content.len))
+        return false;
+    if (!ends || !peer->is_last_frame)
+        return true;
+    feed->is_good = feed->is_good && feed->frames == FRAMES;
+    feed->frames = 0;
+    feed->is_whole = true;
+    pass_on_whole(front, peer); /* else it is tried again before the next one is taken */
+    return true;
+}

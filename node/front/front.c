@@ -1,0 +1,417 @@
+/* The front's thread: its loop, and what it is made of. */
+#include "node/front/inside.h"
+
+#include "node/system_clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define EVENTS_PER_TURN 64
+#define ACCEPTS_PER_TURN 16u
+#define EFFORT_PER_TURN 1000u  /* for subscriptions: some 100 microseconds */
+#define DESCRIPTORS_SPARED 64u /* for files and sockets of the node itself */
+#define CONNECTIONS_MAX 65536u
+#define LEFT_MAX 8192u    /* connections that ended, and whose requests are under way */
+#define UPSTREAM_QUEUE 64 /* messages, at each end */
+
+/* ---- making ---- */
+
+static bool fail(char *error, const char *what)
+{
+    snprintf(error, FRONT_ERROR_BYTES, "cannot %s: %s", what, strerror(errno));
+    return false;
+}
+
+/* As many as descriptors allow, one each. */
+static uint32_t connections_max(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > CONNECTIONS_MAX)
+        return CONNECTIONS_MAX;
+    return limit.rlim_cur > DESCRIPTORS_SPARED ? (uint32_t)limit.rlim_cur - DESCRIPTORS_SPARED : 1;
+}
+
+static bool make_slots(struct front *front)
+{
+    front->connections_max = connections_max();
+    front->slot_count = front->connections_max + LEFT_MAX;
+    front->slots = calloc(front->slot_count, sizeof(struct peer *));
+    front->free_slots = malloc(front->slot_count * sizeof *front->free_slots);
+    front->states = calloc(front->slot_count, sizeof *front->states);
+    if (front->slots == NULL || front->free_slots == NULL || front->states == NULL)
+        return false;
+    for (uint32_t i = 0; i < front->slot_count; i++)
+        front->free_slots[front->free_count++] = front->slot_count - 1 - i;
+    return true;
+}
+
+static bool make_memory(struct front *front, const struct config *config)
+{
+    front->budget = budget_of((size_t)config->max_memory_mib << 20);
+    front->backlog = backlog_new(front->budget.backlog);
+    front->scratch = malloc(SCRATCH_BYTES);
+    front->feed_count = config->upstream.count;
+    if (front->feed_count > 0)
+        front->feeds = feeds_new(config);
+    return front->backlog != NULL && front->scratch != NULL &&
+           (front->feed_count == 0 || front->feeds != NULL) && make_slots(front);
+}
+
+static bool watch(struct front *front, int fd, struct watch *what)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
+    return epoll_ctl(front->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* Connected to the one peer that it has, and woken up by it. What waits in its queues is bounded by
+ * whoever sends. */
+static void *connect_inside(struct front *front, void *context, int type, const char *endpoint,
+                            int queue)
+{
+    void *socket = zmq_socket(context, type);
+    if (socket == NULL)
+        return NULL;
+    int fd = -1;
+    size_t size = sizeof fd;
+    int linger = 0;
+    if (zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
+        zmq_setsockopt(socket, ZMQ_SNDHWM, &queue, sizeof queue) == 0 &&
+        zmq_setsockopt(socket, ZMQ_RCVHWM, &queue, sizeof queue) == 0 &&
+        zmq_connect(socket, endpoint) == 0 && zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0 &&
+        watch(front, fd, &front->wake))
+        return socket;
+    zmq_close(socket);
+    return NULL;
+}
+
+static bool make_inside(struct front *front, void *context, char *error)
+{
+    front->wake.kind = WATCH_WAKE;
+    front->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    front->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (front->epoll_fd < 0 || front->wake_fd < 0 || !watch(front, front->wake_fd, &front->wake))
+        return fail(error, "make the front");
+    front->dealer = connect_inside(front, context, ZMQ_DEALER, FRONT_COMMANDS, 0);
+    front->xsub = connect_inside(front, context, ZMQ_XSUB, FRONT_EVENTS, 0);
+    if (front->feed_count > 0)
+        front->push = connect_inside(front, context, ZMQ_PUSH, FRONT_UPSTREAM, UPSTREAM_QUEUE);
+    bool is_fine = front->dealer != NULL && front->xsub != NULL &&
+                   (front->push != NULL || front->feed_count == 0);
+    return is_fine || fail(error, "reach the node's own sockets");
+}
+
+static bool open_listener(struct front *front, size_t which, enum peer_kind kind,
+                          const char *endpoint, char *error)
+{
+    struct accepting *accepting = &front->accepting[which];
+    accepting->watch.kind = WATCH_LISTENER;
+    accepting->kind = kind;
+    if (!listener_open(&accepting->listener, endpoint, front->config->backlog, error))
+        return false;
+    return watch(front, accepting->listener.fd, &accepting->watch) ||
+           fail(error, "wait for connections");
+}
+
+struct front *front_new(void *context, const struct config *config, struct logger *logger,
+                        char error[FRONT_ERROR_BYTES])
+{
+    struct front *front = calloc(1, sizeof *front);
+    snprintf(error, FRONT_ERROR_BYTES, "no memory");
+    if (front == NULL)
+        return NULL;
+    front->config = config;
+    front->logger = logger;
+    front->epoll_fd = front->wake_fd = -1;
+    for (size_t i = 0; i < LISTENER_COUNT; i++)
+        front->accepting[i].listener.fd = -1;
+    front->now_ms = front->tick_ms = monotonic_ms();
+    if (!make_memory(front, config) || !make_inside(front, context, error) ||
+        !open_listener(front, LISTENER_COMMANDS, PEER_CLIENT, config->commands, error) ||
+        !open_listener(front, LISTENER_EVENTS, PEER_SUBSCRIBER, config->events, error))
+        front_destroy(&front);
+    return front;
+}
+
+static void close_socket(void *socket)
+{
+    if (socket != NULL)
+        zmq_close(socket);
+}
+
+static void close_descriptor(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Requests that were never answered are forgotten. */
+static void end_all(struct front *front)
+{
+    for (uint32_t i = 0; front->slots != NULL && i < front->slot_count; i++) {
+        struct peer *peer = front->slots[i];
+        if (peer == NULL)
+            continue;
+        if (peer->kind == PEER_CLIENT)
+            peer->as.client.unanswered = 0;
+        if (peer->phase == PEER_GONE)
+            peer_release(front, peer);
+        else
+            peer_end(front, peer);
+    }
+    for (struct peer *peer = front->buried; peer != NULL; peer = peer->next)
+        peer->is_waiting = peer->is_unsent = false;
+    peers_bury(front);
+}
+
+void front_destroy(struct front **front)
+{
+    struct front *f = *front;
+    if (f == NULL)
+        return;
+    assert(!f->is_started);
+    end_all(f);
+    for (size_t i = 0; i < LISTENER_COUNT; i++)
+        listener_close(&f->accepting[i].listener);
+    close_socket(f->dealer);
+    close_socket(f->xsub);
+    close_socket(f->push);
+    close_descriptor(f->wake_fd);
+    close_descriptor(f->epoll_fd);
+    backlog_destroy(&f->backlog);
+    feeds_destroy(f);
+    free(f->subscribers);
+    free(f->slots);
+    free(f->free_slots);
+    free((void *)f->states);
+    free(f->scratch);
+    free(f);
+    *front = NULL;
+}
+
+/* ---- the loop ---- */
+
+static void refuse(struct front *front)
+{
+    count(&front->counts.peers_refused, 1);
+    log_limited(front->logger, &front->refused_limit, front->now_ms, LOG_WARN,
+                "refused a connection: %u are open, and no more descriptors may be taken",
+                (unsigned)front->connections);
+}
+
+static void accept_some(struct front *front, struct accepting *accepting)
+{
+    unsigned char greeting[ZMTP_GREETING_BYTES];
+    size_t len = zmtp_put_greeting(greeting);
+    for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+        int fd = listener_accept(&accepting->listener);
+        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        struct peer *peer = fd >= 0 ? peer_new(front, accepting->kind, fd, PEER_GREETING) : NULL;
+        if (peer != NULL) {
+            peer_put(front, peer, greeting, len);
+        } else if (fd >= 0) {
+            refuse(front);
+        } else if (errno != ECONNABORTED && errno != EINTR) {
+            /* Out of descriptors, or the like: until the next tick epoll would tell it all the
+             * time. */
+            accepting->is_paused = true;
+            epoll_ctl(front->epoll_fd, EPOLL_CTL_DEL, accepting->listener.fd, NULL);
+            return;
+        }
+    }
+}
+
+static void accept_again(struct front *front)
+{
+    for (size_t i = 0; i < LISTENER_COUNT; i++) {
+        struct accepting *accepting = &front->accepting[i];
+        if (accepting->is_paused && accepting->listener.fd >= 0)
+            accepting->is_paused = !watch(front, accepting->listener.fd, &accepting->watch);
+    }
+}
+
+static void take_wake(struct front *front)
+{
+    uint64_t times;
+    ssize_t len = read(front->wake_fd, &times, sizeof times);
+    (void)len; /* another descriptor may have been meant */
+    if (front->has_stopped_reading ||
+        !atomic_load_explicit(&front->must_stop_reading, memory_order_acquire))
+        return;
+    for (size_t i = 0; i < LISTENER_COUNT; i++)
+        listener_close(&front->accepting[i].listener);
+    front->has_stopped_reading = true;
+    peers_stop_reading(front);
+    clients_signal(front, ROUTE_END);
+}
+
+static void take_event(struct front *front, const struct epoll_event *event)
+{
+    struct watch *what = event->data.ptr;
+    switch (what->kind) {
+    case WATCH_PEER:
+        peer_ready(front, event->data.ptr, event->events);
+        break;
+    case WATCH_LISTENER:
+        accept_some(front, event->data.ptr);
+        break;
+    case WATCH_WAKE:
+        take_wake(front);
+        break;
+    }
+}
+
+/* Also has libzmq take in what woke us up, or its descriptor would go on waking. */
+static bool has_message(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    return socket != NULL && zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 &&
+           (events & ZMQ_POLLIN) != 0;
+}
+
+static int time_to_wait(const struct front *front)
+{
+    if (front->peers == NULL && front->feed_count == 0)
+        return -1;
+    uint64_t due_ms = front->tick_ms;
+    if (front->wants_welcome && due_ms > front->now_ms + 1)
+        due_ms = front->now_ms + 1;
+    return due_ms > front->now_ms ? (int)(due_ms - front->now_ms) : 0;
+}
+
+static void tick_if_due(struct front *front)
+{
+    if (front->now_ms < front->tick_ms)
+        return;
+    front->tick_ms = front->now_ms + TICK_MS;
+    peers_tick(front);
+    feeds_tick(front);
+    accept_again(front);
+}
+
+/* One turn: what has come, what the node has for its peers, and what is due. True: there is more to
+ * do at once. */
+static bool turn(struct front *front, int wait_ms)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    int count = epoll_wait(front->epoll_fd, events, EVENTS_PER_TURN, wait_ms);
+    front->now_ms = monotonic_ms();
+    front->effort_left = EFFORT_PER_TURN;
+    for (int i = 0; i < count; i++)
+        take_event(front, &events[i]);
+    bool is_more = clients_take_replies(front);
+    is_more = subscribers_take_events(front) || is_more;
+    is_more = peers_resume(front) || is_more;
+    subscribers_ask_for_welcome(front);
+    peers_send(front);
+    is_more = subscribers_serve(front) || is_more;
+    tick_if_due(front);
+    if (front->must_nudge)
+        clients_signal(front, ROUTE_NUDGE);
+    front->must_nudge = false;
+    peers_relieve(front);
+    peers_bury(front);
+    has_message(front->push);
+    return has_message(front->dealer) || has_message(front->xsub) || is_more ||
+           front->effort_left == 0 || front->unsent.count > 0;
+}
+
+static bool is_all_sent(const struct front *front)
+{
+    for (const struct peer *peer = front->peers; peer != NULL; peer = peer->next)
+        if (peer->phase == PEER_OPEN && !peer->has_ended && peer->out.len > 0)
+            return false;
+    for (size_t i = 0; i < front->subscriber_count; i++)
+        if (front->subscribers[i]->as.subscriber.place < backlog_end(front->backlog))
+            return false;
+    return true;
+}
+
+/* What is left is sent, for a while. */
+static void finish(struct front *front)
+{
+    uint64_t end_ms = front->now_ms + FRONT_LINGER_MS;
+    bool is_more = true;
+    while ((is_more || !is_all_sent(front)) && front->now_ms < end_ms)
+        is_more = turn(front, is_more ? 0 : (int)(end_ms - front->now_ms));
+}
+
+static void *run(void *argument)
+{
+    struct front *front = argument;
+    bool is_more = true;
+    while (!atomic_load_explicit(&front->must_stop, memory_order_acquire))
+        is_more = turn(front, is_more ? 0 : time_to_wait(front));
+    finish(front);
+    return NULL;
+}
+
+/* ---- for the main thread ---- */
+
+const char *front_commands(const struct front *front)
+{
+    return front->accepting[LISTENER_COMMANDS].listener.bound;
+}
+
+const char *front_events(const struct front *front)
+{
+    return front->accepting[LISTENER_EVENTS].listener.bound;
+}
+
+bool front_start(struct front *front)
+{
+    front->is_started = pthread_create(&front->thread, NULL, run, front) == 0;
+    return front->is_started;
+}
+
+/* An eventfd takes a write unless it is close to its end, where it wakes all the same. */
+static void wake(struct front *front, _Atomic bool *wish)
+{
+    uint64_t once = 1;
+    atomic_store_explicit(wish, true, memory_order_release);
+    ssize_t len = write(front->wake_fd, &once, sizeof once);
+    (void)len;
+}
+
+void front_stop_reading(struct front *front)
+{
+    wake(front, &front->must_stop_reading);
+}
+
+void front_stop(struct front *front)
+{
+    if (!front->is_started)
+        return;
+    wake(front, &front->must_stop);
+    pthread_join(front->thread, NULL);
+    front->is_started = false;
+}
+
+unsigned front_client_state(const struct front *front, uint32_t slot)
+{
+    assert(slot < front->slot_count);
+    return atomic_load_explicit(&front->states[slot], memory_order_relaxed);
+}
+
+uint32_t front_slots(const struct front *front)
+{
+    return front->slot_count;
+}
+
+void front_figures(const struct front *front, struct stats *stats)
+{
+    const struct front_counts *counts = &front->counts;
+    stats->peers = atomic_load_explicit(&counts->peers, memory_order_relaxed);
+    stats->subscribers = atomic_load_explicit(&counts->subscribers, memory_order_relaxed);
+    stats->peers_cut = atomic_load_explicit(&counts->peers_cut, memory_order_relaxed);
+    stats->peers_flooding = atomic_load_explicit(&counts->peers_flooding, memory_order_relaxed);
+    stats->peers_refused = atomic_load_explicit(&counts->peers_refused, memory_order_relaxed);
+    stats->subscribers_cut = atomic_load_explicit(&counts->subscribers_cut, memory_order_relaxed);
+    stats->replies_dropped = atomic_load_explicit(&counts->replies_dropped, memory_order_relaxed);
+    stats->requests_dropped = atomic_load_explicit(&counts->requests_dropped, memory_order_relaxed);
+    stats->events_missed = atomic_load_explicit(&counts->events_missed, memory_order_relaxed);
+}

@@ -1,0 +1,329 @@
+/* What the files of the front share: its state, and what a peer is. All of it is the thread's own,
+ * but for what says otherwise. */
+#ifndef NODE_FRONT_INSIDE_H
+#define NODE_FRONT_INSIDE_H
+
+#include "node/front/address.h"
+#include "node/front/backlog.h"
+#include "node/front/budget.h"
+#include "node/front/bytes.h"
+#include "node/front/front.h"
+#include "node/front/listener.h"
+#include "node/front/prefixes.h"
+#include "node/front/route.h"
+#include "node/front/zmtp.h"
+#include "node/log.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <zmq.h>
+
+#define TICK_MS 100u /* between two looks at what has a time limit */
+
+/* ---- a peer: one connection ---- */
+
+enum peer_kind {
+    PEER_CLIENT,     /* of the command socket */
+    PEER_SUBSCRIBER, /* of the event socket */
+    PEER_FEED        /* an upstream node, which we connected to */
+};
+
+/*     CONNECTING --> GREETING --> HANDSHAKE --> OPEN --> GONE
+ *      (a feed)      64 bytes      READY                 its end was seen, or it was cut off
+ *
+ * peer_take moves it on, peer_end to GONE from anywhere. */
+enum peer_phase { PEER_CONNECTING, PEER_GREETING, PEER_HANDSHAKE, PEER_OPEN, PEER_GONE };
+
+/* A message of a client as it comes (node/front/clients.c). */
+struct incoming {
+    struct bytes kept; /* envelope as it goes over the wire, then the body */
+    size_t envelope_len;
+    size_t body_len;
+    unsigned frames; /* of the envelope */
+    unsigned bodies;
+    bool has_delimiter; /* the empty frame has come */
+    bool is_too_large;  /* a body is over REQUEST_MAX_BYTES */
+    bool must_drop;     /* its envelope is longer than any may be */
+    bool is_keeping;    /* content of the frame under way is kept */
+};
+
+struct client {
+    struct incoming incoming;
+    size_t unanswered;      /* requests that were passed on */
+    size_t unanswered_cost; /* bytes that these take */
+    bool is_full;           /* CLIENT_IS_FULL is set */
+};
+
+struct subscriber {
+    struct prefixes prefixes;
+    uint64_t place;          /* in the backlog: the event that it gets next */
+    bool is_listening;       /* it has subscriptions, and is in front.subscribers */
+    bool is_in_long_message; /* of several frames, which asks for nothing */
+    bool is_single_frame;    /* the frame under way is a message of its own */
+    size_t at;               /* its index there */
+};
+
+/* What says that an upstream node is to be reached; it outlives its peers. */
+struct feed;
+
+enum watch_kind { WATCH_PEER, WATCH_LISTENER, WATCH_WAKE };
+
+/* What a descriptor in the epoll set belongs to; the first member of each. */
+struct watch {
+    enum watch_kind kind;
+};
+
+struct peer {
+    struct watch watch;
+    enum peer_kind kind;
+    enum peer_phase phase;
+    int fd; /* -1: closed */
+    uint32_t slot;
+    uint32_t serial;
+    uint32_t events; /* that epoll watches for */
+    struct zmtp_reader reader;
+    struct bytes out;      /* to be sent */
+    struct bytes unparsed; /* received, and has to wait */
+    struct bytes content;  /* of a message's frame that has not come whole */
+    struct bytes command;  /* the same of a command */
+    bool is_in_message;    /* a message has begun and not ended */
+    bool is_last_frame;    /* of it, the one under way */
+    bool is_in_command;    /* the frame under way is a command */
+    bool is_waiting;       /* it is in front.waiting: not read from */
+    bool is_unsent;        /* it is in front.unsent: `out` has something new */
+    bool is_blocked;       /* its socket takes no more for now */
+    bool has_ended;        /* its peer has closed; what it sent before is still taken in */
+    bool is_in_list;       /* in front.peers */
+    size_t cost;           /* what the budget was charged */
+    uint64_t began_ms;     /* when the connection was made */
+    uint64_t heard_ms;     /* when something came last */
+    uint64_t pinged_ms;    /* when it was sent the last PING or PONG of our own */
+    uint64_t sent_ms;      /* when its socket took something last, or `out` was empty */
+    struct peer *next;     /* in front.peers, ... */
+    struct peer *previous;
+    struct peer *next_waiting; /* ... in front.waiting, ... */
+    struct peer *next_unsent;  /* ... in front.unsent */
+    union {
+        struct client client;
+        struct subscriber subscriber;
+        struct feed *feed;
+    } as;
+};
+
+struct peer_queue {
+    struct peer *first;
+    struct peer *last;
+    size_t count;
+};
+
+/* Adds it at the end. `link` is its link in that queue. */
+static inline void peer_queue_add(struct peer_queue *queue, struct peer *peer, struct peer **link)
+{
+    *link = NULL;
+    if (queue->count++ == 0)
+        queue->first = peer;
+    queue->last = peer;
+}
+
+/* ---- the front ---- */
+
+enum { LISTENER_COMMANDS, LISTENER_EVENTS, LISTENER_COUNT };
+
+struct accepting {
+    struct watch watch;
+    struct listener listener;
+    enum peer_kind kind;
+    bool is_paused; /* until the next tick: no descriptor could be had */
+};
+
+/* Written by the thread, read by the main thread. */
+struct front_counts {
+    _Atomic uint64_t peers;
+    _Atomic uint64_t subscribers;
+    _Atomic uint64_t peers_cut;
+    _Atomic uint64_t peers_flooding;
+    _Atomic uint64_t peers_refused;
+    _Atomic uint64_t subscribers_cut;
+    _Atomic uint64_t replies_dropped;
+    _Atomic uint64_t requests_dropped;
+    _Atomic uint64_t events_missed;
+};
+
+static inline void count(_Atomic uint64_t *counter, uint64_t more)
+{
+    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
+static inline void uncount(_Atomic uint64_t *counter)
+{
+    atomic_fetch_sub_explicit(counter, 1, memory_order_relaxed);
+}
+
+#define SCRATCH_BYTES ((size_t)64 * 1024) /* read from a connection at a time */
+
+struct front {
+    const struct config *config;
+    struct logger *logger;
+    void *dealer; /* to the node's ROUTER */
+    void *xsub;   /* to its XPUB */
+    void *push;   /* to its PULL; NULL: no upstream is configured */
+    int epoll_fd;
+    struct watch wake; /* of wake_fd, and of the descriptors of the libzmq sockets */
+    int wake_fd;       /* the main thread writes there when it wants something */
+    pthread_t thread;
+    bool is_started;
+    _Atomic bool must_stop_reading;
+    _Atomic bool must_stop;
+    _Atomic unsigned char *states; /* by slot: enum client_state */
+    uint32_t slot_count;
+    struct peer **slots; /* who has each */
+    uint32_t *free_slots;
+    uint32_t free_count;
+    uint32_t last_serial;
+    uint32_t connections; /* that are open, ... */
+    uint32_t connections_max;
+    struct front_counts counts;
+    struct accepting accepting[LISTENER_COUNT];
+    bool has_stopped_reading;
+    struct budget budget;
+    struct backlog *backlog;
+    struct peer *peers; /* all that are connected */
+    struct peer_queue waiting;
+    struct peer_queue unsent;
+    struct peer *buried;       /* to be freed at the end of the turn, by next */
+    struct peer **subscribers; /* those with subscriptions */
+    size_t subscriber_count;
+    size_t subscriber_capacity;
+    size_t busy_clients;  /* those with unanswered requests */
+    bool wants_welcome;   /* somebody has subscribed to Welcome/ since it was asked for */
+    bool awaits_welcome;  /* it was asked for, and has not come */
+    uint64_t welcome_ms;  /* when it was asked for */
+    bool must_nudge;      /* a client is not full any more */
+    unsigned effort_left; /* of this turn, for subscriptions */
+    struct feed *feeds;
+    size_t feed_count;
+    uint64_t now_ms;
+    uint64_t tick_ms; /* when the next one is due */
+    struct log_limit cut_limit;
+    struct log_limit refused_limit;
+    char *scratch; /* of SCRATCH_BYTES */
+};
+
+/* ---- peer.c: its life ---- */
+
+/* A new peer with that descriptor, which it owns. NULL: no place, descriptor or memory; it is
+ * closed. */
+struct peer *peer_new(struct front *front, enum peer_kind kind, int fd, enum peer_phase phase);
+
+/* Ends the connection. What it passed on is still answered, to nobody. Harmless where it is gone.
+ */
+void peer_end(struct front *front, struct peer *peer);
+
+/* The other end has left: nobody waits for its replies, and what it left unread is gone. */
+void peer_has_left(struct front *front, struct peer *peer);
+
+/* Frees a peer that is gone, once nothing that it passed on is unanswered. */
+void peer_release(struct front *front, struct peer *peer);
+
+/* Frees those that ended in this turn. */
+void peers_bury(struct front *front);
+
+/* Has epoll watch for what is wanted of it now. */
+void peer_watch(struct front *front, struct peer *peer);
+
+/* Charges the budget with what the peer takes now. */
+void peer_charge(struct front *front, struct peer *peer);
+
+/* Nothing more is read from anybody: to be called once has_stopped_reading is set. */
+void peers_stop_reading(struct front *front);
+
+/* ---- reading.c ---- */
+
+/* Something can be read from it, or written to it, or its end has come. */
+void peer_ready(struct front *front, struct peer *peer, uint32_t events);
+
+/* Takes in what came and had to wait. True: somebody can go on at once. */
+bool peers_resume(struct front *front);
+
+/* ---- sending.c ---- */
+
+/* Room for bytes to be sent, to be filled before bytes_added says how many there are. Without
+ * memory the connection ends. NULL: it has ended. */
+unsigned char *peer_room(struct front *front, struct peer *peer, size_t len);
+
+/* Copies bytes to be sent. False: it has ended. */
+bool peer_put(struct front *front, struct peer *peer, const void *data, size_t len);
+
+/* It is to have its turn in peers_send. */
+void peer_wants_sending(struct front *front, struct peer *peer);
+
+/* Sends what is in `out`. False: not all of it could be, or it has ended. */
+bool peer_flush(struct front *front, struct peer *peer);
+
+/* Its socket takes no more: epoll tells when it does. */
+void peer_is_blocked(struct front *front, struct peer *peer);
+
+/* Sends what waits in `out` of those that have something new. */
+void peers_send(struct front *front);
+
+/* ---- limits.c ---- */
+
+/* Time limits: handshakes, heartbeats, replies that nobody reads. */
+void peers_tick(struct front *front);
+
+/* Cuts off those that have most, where all together have more than they may. */
+void peers_relieve(struct front *front);
+
+/* ---- what is different for each kind: clients.c, subscribers.c, feeds.c ---- */
+
+/* Whether the next frame has to wait. Requires: none is under way. */
+bool client_must_wait(const struct front *front, const struct peer *peer);
+bool subscriber_must_wait(const struct front *front, const struct peer *peer);
+bool feed_must_wait(struct front *front, struct peer *peer);
+
+/* A frame of a message begins, and then its content comes. False: the connection has to end. */
+bool client_frame(struct front *front, struct peer *peer, unsigned flags, size_t size);
+bool client_content(struct front *front, struct peer *peer, struct text content, bool ends);
+bool subscriber_frame(struct front *front, struct peer *peer, unsigned flags, size_t size);
+bool subscriber_content(struct front *front, struct peer *peer, struct text content, bool ends);
+bool feed_frame(struct front *front, struct peer *peer, unsigned flags, size_t size);
+bool feed_content(struct front *front, struct peer *peer, struct text content, bool ends);
+
+/* A command of ZMTP 3.1 that a subscriber may send. False: the connection has to end. */
+bool subscriber_command(struct front *front, struct peer *peer, struct text command);
+
+/* What else it has is given back. */
+void client_gone(struct front *front, struct peer *peer);
+void subscriber_gone(struct front *front, struct peer *peer);
+void feed_gone(struct front *front, struct peer *peer);
+
+/* Takes replies from the node and puts them where they belong. True: there may be more. */
+bool clients_take_replies(struct front *front);
+
+/* A client has read replies: it is not full any more, if it was. */
+void client_was_read(struct front *front, struct peer *peer);
+
+/* Tells the node something that is no request: NUDGE or END. */
+void clients_signal(struct front *front, enum route_kind kind);
+
+/* Takes events from the node into the backlog. True: there may be more. */
+bool subscribers_take_events(struct front *front);
+
+/* Sends events to all that can take some. True: somebody could take more. */
+bool subscribers_serve(struct front *front);
+
+/* Asks for a Welcome where somebody waits for one. */
+void subscribers_ask_for_welcome(struct front *front);
+
+/* One for each upstream endpoint, of which there is at least one. NULL: no memory. */
+struct feed *feeds_new(const struct config *config);
+void feeds_destroy(struct front *front);
+
+/* Connects where that is due. */
+void feeds_tick(struct front *front);
+
+/* A step of making its connection is done. */
+void feed_connected(struct front *front, struct peer *peer);
+
+#endif

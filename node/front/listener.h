@@ -1,0 +1,31 @@
+/* A socket that connections are accepted from. */
+#ifndef NODE_FRONT_LISTENER_H
+#define NODE_FRONT_LISTENER_H
+
+#include "node/endpoint.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct listener {
+    int fd;                        /* -1: closed */
+    char bound[ENDPOINT_SIZE];     /* the endpoint */
+    char directory[ENDPOINT_SIZE]; /* made for an ipc path of *, or empty */
+};
+
+#define LISTENER_ERROR_BYTES 400
+
+/* Binds. Descriptors are not inherited and do not block. False: `error` says why not. */
+bool listener_open(struct listener *listener, const char *endpoint, int connections_waiting,
+                   char error[LISTENER_ERROR_BYTES]);
+
+/* Also removes the socket's file. */
+void listener_close(struct listener *listener);
+
+/* The next connection; -1: none waits, or errno says why it cannot be had. */
+int listener_accept(const struct listener *listener);
+
+/* How all stream sockets are set up here, listeners, accepted and connected ones. */
+void listener_prepare(int fd);
+
+#endif

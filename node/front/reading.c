@@ -1,0 +1,303 @@
+/* What comes from a connection: bytes to frames, the handshake, commands, and who has to wait. */
+#include "node/front/inside.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#define COMMAND_MAX 4096u /* bytes of a command, READY with all its properties counted */
+#define PONG_ROOM 4096u   /* bytes in `out` beyond which a PING needs no answer of its own */
+
+/* ---- who has to wait ---- */
+
+static void wait_for_room(struct front *front, struct peer *peer)
+{
+    if (peer->is_waiting)
+        return;
+    peer->is_waiting = true;
+    if (front->waiting.count > 0)
+        front->waiting.last->next_waiting = peer;
+    peer_queue_add(&front->waiting, peer, &peer->next_waiting);
+    peer_watch(front, peer);
+}
+
+static struct peer *next_waiting(struct front *front)
+{
+    struct peer *peer = front->waiting.first;
+    front->waiting.first = peer->next_waiting;
+    front->waiting.count--;
+    peer->is_waiting = false;
+    return peer;
+}
+
+static bool is_over_its_share(const struct front *front, const struct peer *peer)
+{
+    return budget_is_crowded(&front->budget) && peer->cost > budget_share(&front->budget);
+}
+
+/* ---- handshake and commands ---- */
+
+static const char *const wanted_types[][3] = {[PEER_CLIENT] = {"REQ", "DEALER", "ROUTER"},
+                                              [PEER_SUBSCRIBER] = {"SUB", "XSUB", NULL},
+                                              [PEER_FEED] = {"PUB", "XPUB", NULL}};
+static const char *const own_types[] = {
+    [PEER_CLIENT] = "ROUTER", [PEER_SUBSCRIBER] = "XPUB", [PEER_FEED] = "SUB"};
+
+static bool is_wanted(enum peer_kind kind, struct text type)
+{
+    for (size_t i = 0; i < 3 && wanted_types[kind][i] != NULL; i++)
+        if (text_equal(type, text_of(wanted_types[kind][i])))
+            return true;
+    return false;
+}
+
+static bool greeted(struct front *front, struct peer *peer)
+{
+    unsigned char ready[ZMTP_READY_MAX];
+    peer->phase = PEER_HANDSHAKE;
+    return peer_put(front, peer, ready, zmtp_put_ready(ready, own_types[peer->kind]));
+}
+
+static bool take_handshake(struct front *front, struct peer *peer, struct text command)
+{
+    struct text properties;
+    if (!zmtp_command_is(command, "READY", &properties) ||
+        !is_wanted(peer->kind, zmtp_socket_type(properties)))
+        return false;
+    peer->phase = PEER_OPEN;
+    if (peer->kind == PEER_FEED)
+        feed_connected(front, peer);
+    return peer->phase == PEER_OPEN;
+}
+
+static bool answer_ping(struct front *front, struct peer *peer, struct text ping)
+{
+    unsigned char pong[ZMTP_PING_MAX];
+    if (ping.len < 2)
+        return false;
+    struct text context = {ping.data + 2, ping.len - 2};
+    return peer->out.len > PONG_ROOM || peer_put(front, peer, pong, zmtp_put_pong(pong, context));
+}
+
+/* Other commands are passed over (RFC 23). */
+static bool take_command(struct front *front, struct peer *peer, struct text command)
+{
+    struct text data;
+    if (peer->phase == PEER_HANDSHAKE)
+        return take_handshake(front, peer, command);
+    if (zmtp_command_is(command, "PING", &data))
+        return answer_ping(front, peer, data);
+    if (zmtp_command_is(command, "ERROR", &data))
+        return false;
+    return peer->kind != PEER_SUBSCRIBER || subscriber_command(front, peer, command);
+}
+
+static bool begin_frame(struct front *front, struct peer *peer, const struct zmtp_piece *piece)
+{
+    peer->is_in_command = (piece->flags & ZMTP_COMMAND) != 0;
+    if (peer->is_in_command)
+        return piece->size <= COMMAND_MAX;
+    if (peer->phase != PEER_OPEN)
+        return false;
+    peer->is_in_message = true;
+    peer->is_last_frame = (piece->flags & ZMTP_MORE) == 0;
+    switch (peer->kind) {
+    case PEER_CLIENT:
+        return client_frame(front, peer, piece->flags, piece->size);
+    case PEER_SUBSCRIBER:
+        return subscriber_frame(front, peer, piece->flags, piece->size);
+    case PEER_FEED:
+        return feed_frame(front, peer, piece->flags, piece->size);
+    }
+    return false;
+}
+
+static bool take_message_content(struct front *front, struct peer *peer,
+                                 const struct zmtp_piece *piece)
+{
+    if (piece->ends && peer->is_last_frame)
+        peer->is_in_message = false;
+    switch (peer->kind) {
+    case PEER_CLIENT:
+        return client_content(front, peer, piece->content, piece->ends);
+    case PEER_SUBSCRIBER:
+        return subscriber_content(front, peer, piece->content, piece->ends);
+    case PEER_FEED:
+        return feed_content(front, peer, piece->content, piece->ends);
+    }
+    return false;
+}
+
+/* A command that has come whole is looked at where it is, another one is put together first. */
+static bool take_content(struct front *front, struct peer *peer, const struct zmtp_piece *piece)
+{
+    if (!peer->is_in_command)
+        return take_message_content(front, peer, piece);
+    struct bytes *content = &peer->command;
+    if (piece->ends && content->len == 0)
+        return take_command(front, peer, piece->content);
+    if (!bytes_append(content, piece->content.data, piece->content.len))
+        return false;
+    if (!piece->ends)
+        return true;
+    bool is_fine =
+        take_command(front, peer, (struct text){(const char *)bytes_front(content), content->len});
+    bytes_release(content);
+    return is_fine;
+}
+
+static bool must_wait(struct front *front, struct peer *peer)
+{
+    bool is_between =
+        !peer->reader.is_in_frame && peer->reader.header_len == 0 && !peer->is_in_message;
+    if (!is_between || peer->phase != PEER_OPEN)
+        return false;
+    switch (peer->kind) {
+    case PEER_CLIENT:
+        return client_must_wait(front, peer);
+    case PEER_SUBSCRIBER:
+        return subscriber_must_wait(front, peer);
+    case PEER_FEED:
+        return feed_must_wait(front, peer);
+    }
+    return false;
+}
+
+/* Takes in as much of the input as need not wait. */
+static void take(struct front *front, struct peer *peer, struct text *input)
+{
+    struct zmtp_piece piece;
+    while (peer->phase != PEER_GONE && (input->len > 0 || peer->reader.is_in_frame)) {
+        if (must_wait(front, peer))
+            return;
+        bool is_fine = true;
+        switch (zmtp_read(&peer->reader, input, &piece)) {
+        case ZMTP_NEED_MORE:
+            return;
+        case ZMTP_GREETED:
+            is_fine = greeted(front, peer);
+            break;
+        case ZMTP_FRAME:
+            is_fine = begin_frame(front, peer, &piece);
+            break;
+        case ZMTP_CONTENT:
+            is_fine = take_content(front, peer, &piece);
+            break;
+        case ZMTP_BROKEN:
+            is_fine = false;
+            break;
+        }
+        if (!is_fine)
+            peer_end(front, peer);
+    }
+}
+
+static void take_unparsed(struct front *front, struct peer *peer)
+{
+    struct text input = {(const char *)bytes_front(&peer->unparsed), peer->unparsed.len};
+    size_t all = input.len;
+    take(front, peer, &input);
+    if (peer->phase == PEER_GONE)
+        return;
+    bytes_take(&peer->unparsed, all - input.len);
+    bytes_release_if_empty(&peer->unparsed, 0);
+}
+
+/* Reads once. False: there is nothing to be read for now, or ever. */
+static bool read_some(struct front *front, struct peer *peer)
+{
+    ssize_t len;
+    do
+        len = recv(peer->fd, front->scratch, SCRATCH_BYTES, MSG_DONTWAIT);
+    while (len < 0 && errno == EINTR);
+    if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return false;
+    if (len <= 0) {
+        peer_end(front, peer);
+        return false;
+    }
+    peer->heard_ms = front->now_ms;
+    struct text input = {front->scratch, (size_t)len};
+    take(front, peer, &input);
+    if (peer->phase != PEER_GONE && input.len > 0 &&
+        !bytes_append(&peer->unparsed, input.data, input.len))
+        peer_end(front, peer);
+    return peer->phase != PEER_GONE;
+}
+
+static bool may_be_read(struct front *front, struct peer *peer)
+{
+    return peer->fd >= 0 && peer->unparsed.len == 0 && !front->has_stopped_reading &&
+           !must_wait(front, peer) && !is_over_its_share(front, peer);
+}
+
+/* The other end has closed, or the connection broke. What came before is still to be read, and
+ * epoll has nothing more to tell, but would tell it again and again. */
+static void ended(struct front *front, struct peer *peer)
+{
+    if (peer->has_ended)
+        return;
+    peer->has_ended = true;
+    epoll_ctl(front->epoll_fd, EPOLL_CTL_DEL, peer->fd, NULL);
+    peer_has_left(front, peer);
+    wait_for_room(front, peer);
+}
+
+void peer_ready(struct front *front, struct peer *peer, uint32_t events)
+{
+    if (peer->phase == PEER_GONE)
+        return;
+    if (peer->phase == PEER_CONNECTING) {
+        feed_connected(front, peer);
+        peer_watch(front, peer);
+        return;
+    }
+    if (events & EPOLLOUT) {
+        peer->is_blocked = false;
+        peer_wants_sending(front, peer);
+        peer_watch(front, peer);
+    }
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+        ended(front, peer);
+        return;
+    }
+    if ((events & EPOLLIN) == 0 || peer->is_waiting)
+        return;
+    if (may_be_read(front, peer))
+        read_some(front, peer);
+    if (peer->phase == PEER_GONE)
+        return;
+    peer_charge(front, peer);
+    if (!may_be_read(front, peer))
+        wait_for_room(front, peer);
+}
+
+/* One that ended is read here, others are when epoll tells. True: it had its turn, and could go on
+ * at once. */
+static bool resume(struct front *front, struct peer *peer)
+{
+    if (peer->unparsed.len > 0)
+        take_unparsed(front, peer);
+    else if (peer->has_ended && may_be_read(front, peer))
+        read_some(front, peer);
+    if (peer->phase == PEER_GONE)
+        return false;
+    peer_charge(front, peer);
+    bool may_go_on = may_be_read(front, peer);
+    if (may_go_on && !peer->has_ended) {
+        peer_watch(front, peer);
+        return false;
+    }
+    wait_for_room(front, peer);
+    return may_go_on;
+}
+
+bool peers_resume(struct front *front)
+{
+    bool is_more = false;
+    for (size_t left = front->waiting.count; left > 0; left--) {
+        struct peer *peer = next_waiting(front);
+        if (peer->phase != PEER_GONE)
+            is_more = resume(front, peer) || is_more;
+    }
+    return is_more;
+}
