@@ -55,18 +55,17 @@ static void relieve(struct front *front)
 /* ---- time ---- */
 
 /* Who is not read from cannot be heard, and cannot be answered: it is told now and then that we are
- * here, as its own end may be waiting for that. */
+ * here, as its own end may be waiting for that. Who does not read cannot answer: TCP knows whether it
+ * is there still, and a subscriber may take as long as it likes. */
 static void heartbeat(struct front *front, struct peer *peer)
 {
     uint64_t interval = (uint64_t)front->config->heartbeat_ms;
     uint64_t timeout = interval + (uint64_t)front->config->heartbeat_timeout_ms;
     unsigned char frame[ZMTP_PING_MAX];
-    if (peer->is_waiting) {
+    if (peer->is_waiting || peer->is_blocked)
         peer->heard_ms = front->now_ms;
-        if (peer->out.len == 0)
-            peer_put(front, peer, frame, zmtp_put_pong(frame, text_of("")));
-        return;
-    }
+    if (peer->is_waiting && peer->out.len == 0)
+        peer_put(front, peer, frame, zmtp_put_pong(frame, text_of("")));
     if (front->now_ms - peer->heard_ms >= timeout) {
         peer_end(front, peer);
         return;

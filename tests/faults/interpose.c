@@ -293,6 +293,13 @@ void *mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset
 
 /* ---- what leaves the node ---- */
 
+/* What the node's main thread sends leaves the node; the front's thread, passes requests on by the
+ * same calls. */
+static bool leaves_the_node(void)
+{
+    return gettid() == getpid();
+}
+
 /* The frame is libzmq's once it is sent, so a second reference is kept until then. */
 int zmq_msg_send(zmq_msg_t *frame, void *socket, int flags)
 {
@@ -302,7 +309,7 @@ int zmq_msg_send(zmq_msg_t *frame, void *socket, int flags)
         abort();
     int rc = real(frame, socket, flags);
     int error = errno;
-    if (rc >= 0)
+    if (rc >= 0 && leaves_the_node())
         recorder_sent(zmq_msg_data(&kept), zmq_msg_size(&kept), (flags & ZMQ_SNDMORE) != 0);
     zmq_msg_close(&kept);
     errno = error;
@@ -313,7 +320,7 @@ int zmq_send(void *socket, const void *bytes, size_t len, int flags)
 {
     REAL(zmq_send);
     int rc = real(socket, bytes, len, flags);
-    if (rc >= 0)
+    if (rc >= 0 && leaves_the_node())
         recorder_sent(bytes, len, (flags & ZMQ_SNDMORE) != 0);
     return rc;
 }
