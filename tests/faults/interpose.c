@@ -324,3 +324,14 @@ int zmq_send(void *socket, const void *bytes, size_t len, int flags)
         recorder_sent(bytes, len, (flags & ZMQ_SNDMORE) != 0);
     return rc;
 }
+
+/* It may not survive its own end, or never come to it. */
+int zmq_ctx_term(void *context)
+{
+    REAL(zmq_ctx_term);
+    if (injector_fails("ctx_term aborts"))
+        abort();
+    while (injector_fails("ctx_term hangs"))
+        pause();
+    return real(context);
+}
