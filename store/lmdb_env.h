@@ -28,13 +28,16 @@ enum { LMDB_ENV_TABLES = 0 LMDB_TABLES(LMDB_COUNT_ONE), LMDB_ENV_TABLES_MAX = 16
 #define LMDB_META_KEY "meta" /* of the one record of the table of that name */
 
 #define LMDB_ENV_DATA_FILE "data.mdb"
-#define LMDB_ENV_LOCK_FILE "node.lock" /* has a byte from when the store was first made whole */
+#define LMDB_ENV_READERS_FILE "lock.mdb" /* LMDB's own, of no use between two starts */
+/* Has a byte from when the store was first made whole. Nothing is locked with it. */
+#define LMDB_ENV_MARKER_FILE "node.lock"
 
 struct lmdb_env {
     MDB_env *env;
-    int directory_fd;
-    int lock_fd; /* holds the lock on the directory */
+    int directory_fd; /* holds the lock on the directory */
+    int marker_fd;
     const char *directory;
+    bool was_made;                 /* when it was opened: there was a whole store once */
     enum lmdb_pages_depth checked; /* how far the file was looked at when it was opened */
     bool is_new;                   /* there was nothing in it */
     bool has_finished_commit;      /* one that was cut off when it was opened */
@@ -46,9 +49,10 @@ struct lmdb_env {
 #define LMDB_ERROR_BYTES 512
 
 /* Opens the environment in `directory`, which is made with mode 0700 where it is missing, and locks
- * it against a second node. A file of up to `check_bytes` is looked at page by page, a larger one
- * at its ends alone. A commit that was cut off at its meta page is finished. The string must
- * outlive *out. False: `error` says why, in one line without a full stop, and nothing stays open.
+ * the directory and the file itself against a second node, whatever their names are. A file of up
+ * to `check_bytes` is looked at page by page, a larger one at its ends alone. A commit that was cut
+ * off at its meta page is finished. The string must outlive *out. False: `error` says why, in one
+ * line without a full stop, and nothing stays open.
  */
 bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
                    uint64_t check_bytes, char error[LMDB_ERROR_BYTES]);

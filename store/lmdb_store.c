@@ -118,7 +118,7 @@ struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
     store->ids_kept = options->ids_kept;
     store->is_stale = true;
     set_rounds(&store->fold, options);
-    store->env.directory_fd = store->env.lock_fd = -1;
+    store->env.directory_fd = store->env.marker_fd = -1;
     if (!make_parts(store, options))
         snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");
     else if (lmdb_env_open(&store->env, options->directory, options->map_size_bytes,

@@ -241,6 +241,7 @@ class CannotStart(ProgramCase):
             with self.subTest(size=size):
                 data = self.home / f"data-{size}"
                 data.mkdir()
+                (data / "node.lock").touch()
                 (data / "data.mdb").write_bytes(b"\0" * size)
                 node = self.node(data=data).start()
                 with Client(node) as client:

@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+"""What others do to the data directory: two nodes never write one store, whatever files are removed."""
+
+import itertools
+import os
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from allocd import ANY_PORT, Client, Node, run_allocd
+
+FILES = ("data.mdb", "lock.mdb", "node.lock")
+BATCHES = 15
+
+
+def subsets(names):
+    return [subset for count in range(1, len(names) + 1)
+            for subset in itertools.combinations(names, count)]
+
+
+class DirectoryCase(unittest.TestCase):
+    def new_node(self, **options):
+        node = Node(**options)
+        self.addCleanup(node.close)
+        return node
+
+    def node_with_batches(self, **options):
+        node = self.new_node(**options)
+        with Client(node.start()) as client:
+            for number in range(BATCHES):
+                client.ask("CreateBatch", ref=f"b{number}", sku="S", qty=1)
+        return node
+
+    def assert_refused(self, directory, *naming):
+        """By a start, with one line, and by --verify."""
+        result = run_allocd("--data", directory, "--commands", ANY_PORT, "--events", ANY_PORT)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        verified = run_allocd("--verify", "--data", directory)
+        self.assertEqual(verified.returncode, 1, verified.stdout)
+        for name in naming:
+            self.assertIn(name, result.stderr)
+            self.assertIn(name, verified.stdout)
+
+
+class OneNode(DirectoryCase):
+    def assert_alone(self, node, directory):
+        self.assert_refused(directory, "in use by a")
+        with Client(node) as client:
+            self.assertEqual(client.head(), BATCHES, "it goes on")
+
+    def test_whatever_locks_are_removed(self):
+        for names in subsets(FILES[1:]):
+            with self.subTest(removed=names):
+                node = self.node_with_batches()
+                for name in names:
+                    (node.data / name).unlink()
+                self.assert_alone(node, node.data)
+                node.kill9()
+                with Client(node.start()) as client:
+                    self.assertEqual(client.head(), BATCHES)
+                node.stop()
+                self.assertEqual(run_allocd("--verify", "--data", node.data).returncode, 0)
+                self.assertEqual((node.data / "node.lock").stat().st_size, 1, "it is marked again")
+
+    def test_under_another_name(self):
+        node = self.node_with_batches()
+        link, renamed = node.home / "link", node.home / "renamed"
+        link.symlink_to(node.data)
+        self.assert_alone(node, link)
+        node.data.rename(renamed)
+        self.assert_refused(renamed, "in use by a")
+
+    def test_the_file_in_another_directory(self):
+        """By a name of its own there, or moved there."""
+        node = self.node_with_batches()
+        other = node.home / "other"
+        other.mkdir()
+        os.link(node.data / "data.mdb", other / "data.mdb")
+        self.assert_alone(node, other)
+        (node.data / "data.mdb").unlink()
+        self.assert_refused(other, "in use by a")
+
+
+class Marked(DirectoryCase):
+    """An empty directory has a first start. One from which somebody removed what was stored has
+    not."""
+
+    def test_no_first_start_where_something_was_removed(self):
+        for names in subsets(FILES):
+            if "data.mdb" not in names or len(names) == len(FILES):
+                continue  # the whole store, or nothing of it
+            for size in (None, 0, 100):
+                with self.subTest(removed=names, data_mdb=size):
+                    node = self.node_with_batches()
+                    node.stop()
+                    for name in names:
+                        (node.data / name).unlink()
+                    if size is not None:
+                        (node.data / "data.mdb").write_bytes(b"\0" * size)
+                    before = sorted(node.data.iterdir())
+                    for _ in range(2):
+                        self.assert_refused(node.data, str(node.data))
+                    self.assertEqual(sorted(node.data.iterdir()), before)
+
+    def test_the_file_alone_is_the_store(self):
+        node = self.node_with_batches()
+        node.stop()
+        for name in FILES[1:]:
+            (node.data / name).unlink()
+        with Client(node.start()) as client:
+            self.assertEqual(client.head(), BATCHES)
+        node.stop()
+        self.assertEqual((node.data / "node.lock").stat().st_size, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
