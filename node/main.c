@@ -31,7 +31,7 @@ static int serve(const struct config *config, struct node_log *log)
     if (!node_run(node)) {
         /* What is stored now is known after the next start alone: no reply, no event, no tidying
          * up. Clients find out with their ids. */
-        log_printf(&log->port, LOG_ERROR, "the disk failed in a commit: ending at once");
+        log_printf(&log->port, LOG_ERROR, "%s: ending at once", node_complaint(node));
         _exit(EXIT_STORE_BROKE);
     }
     log_printf(&log->port, LOG_INFO, "stopping");

@@ -34,9 +34,10 @@ struct node {
     struct upstream *upstream;
     int signal_fd;
     bool must_stop;
-    uint64_t started_ms;   /* monotonic, as the next two */
-    uint64_t now_ms;       /* at the start of the turn */
-    uint64_t heartbeat_ms; /* when the next one is due */
+    char complaint[LMDB_STORE_ERROR_BYTES]; /* why the node must end at once */
+    uint64_t started_ms;                    /* monotonic, as the next two */
+    uint64_t now_ms;                        /* at the start of the turn */
+    uint64_t heartbeat_ms;                  /* when the next one is due */
     struct log_limit failure_limit;
     struct log_limit refused_limit;
     struct log_limit cut_limit;
@@ -178,6 +179,11 @@ const char *node_commands(const struct node *node)
     return router_endpoint(node->router);
 }
 
+const char *node_complaint(const struct node *node)
+{
+    return node->complaint;
+}
+
 const char *node_events(const struct node *node)
 {
     return event_socket_endpoint(node->events);
@@ -236,7 +242,16 @@ static void send_reply(struct node *node, size_t index, const struct reply *repl
     CRASH_POINT(between_replies);
 }
 
-/* False: the store broke. */
+/* Whether what was committed can be told: the store took it, and the next start will find it. */
+static bool can_be_told(struct node *node, enum store_result result)
+{
+    if (result != STORE_BROKEN)
+        return lmdb_store_is_in_place(node->store, node->complaint);
+    snprintf(node->complaint, sizeof node->complaint, "the disk failed in a commit");
+    return false;
+}
+
+/* False: the process must end without a reply. */
 static bool serve_group(struct node *node)
 {
     size_t from_upstream = read_upstream(node);
@@ -246,7 +261,7 @@ static bool serve_group(struct node *node)
     CRASH_POINT(group_handled);
     enum store_result result = bus_commit(node->bus);
     CRASH_POINT(before_replies);
-    if (result == STORE_BROKEN)
+    if (!can_be_told(node, result))
         return false;
     if (result != STORE_OK)
         log_limited(node->logger, &node->failure_limit, node->now_ms, LOG_ERROR,

@@ -173,6 +173,44 @@ static bool lock_file(const struct lmdb_env *env, char *error)
     return mdb_env_get_fd(env->env, &fd) == 0 && lock(env, fd, DATA_FILE, error);
 }
 
+static struct lmdb_inode inode_of(const struct stat *status)
+{
+    return (struct lmdb_inode){status->st_dev, status->st_ino};
+}
+
+static bool is_inode(const struct stat *status, struct lmdb_inode inode)
+{
+    return status->st_dev == inode.device && status->st_ino == inode.number;
+}
+
+static bool note_place(struct lmdb_env *env, char *error)
+{
+    struct stat directory;
+    struct stat file;
+    int fd = -1;
+    if (mdb_env_get_fd(env->env, &fd) != 0 || fstat(env->directory_fd, &directory) != 0 ||
+        fstat(fd, &file) != 0)
+        return cannot(env, "examine", DATA_FILE, error);
+    env->directory_inode = inode_of(&directory);
+    env->file_inode = inode_of(&file);
+    return lmdb_env_is_in_place(env, error);
+}
+
+bool lmdb_env_is_in_place(const struct lmdb_env *env, char error[LMDB_ERROR_BYTES])
+{
+    struct stat status;
+    if (stat(env->directory, &status) != 0)
+        return fail(error, "the data directory %s cannot be found any more: %s", env->directory,
+                    strerror(errno));
+    if (!is_inode(&status, env->directory_inode))
+        return fail(error, "the data directory %s was replaced by another one", env->directory);
+    if (fstatat(env->directory_fd, DATA_FILE, &status, 0) != 0)
+        return fail(error, "%s/" DATA_FILE " cannot be found any more: %s", env->directory,
+                    strerror(errno));
+    return is_inode(&status, env->file_inode) ||
+           fail(error, "%s/" DATA_FILE " was replaced by another file", env->directory);
+}
+
 static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char *error)
 {
     int rc = mdb_env_create(&env->env);
@@ -301,8 +339,8 @@ bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_
     *out = (struct lmdb_env){.directory = directory, .directory_fd = -1, .marker_fd = -1};
     if (lock_directory(out, error) && find_marker(out, error) &&
         check_file(out, check_bytes, error) && open_environment(out, map_size_bytes, error) &&
-        lock_file(out, error) && sync_new_file(out, error) && open_tables(out, error) &&
-        sync_directories(out, error) && mark_as_made(out, error))
+        lock_file(out, error) && note_place(out, error) && sync_new_file(out, error) &&
+        open_tables(out, error) && sync_directories(out, error) && mark_as_made(out, error))
         return true;
     lmdb_env_close(out);
     return false;

@@ -9,6 +9,7 @@
 #include "store/record.h"
 
 #include <lmdb.h>
+#include <sys/types.h>
 
 /* The tables: TABLE(name, flags of mdb_dbi_open, what it holds). */
 #define LMDB_TABLES(TABLE)                                                                         \
@@ -32,10 +33,17 @@ enum { LMDB_ENV_TABLES = 0 LMDB_TABLES(LMDB_COUNT_ONE), LMDB_ENV_TABLES_MAX = 16
 /* Has a byte from when the store was first made whole. Nothing is locked with it. */
 #define LMDB_ENV_MARKER_FILE "node.lock"
 
+struct lmdb_inode {
+    dev_t device;
+    ino_t number;
+};
+
 struct lmdb_env {
     MDB_env *env;
     int directory_fd; /* holds the lock on the directory */
     int marker_fd;
+    struct lmdb_inode directory_inode;
+    struct lmdb_inode file_inode;
     const char *directory;
     bool was_made;                 /* when it was opened: there was a whole store once */
     enum lmdb_pages_depth checked; /* how far the file was looked at when it was opened */
@@ -57,6 +65,11 @@ struct lmdb_env {
 bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
                    uint64_t check_bytes, char error[LMDB_ERROR_BYTES]);
 void lmdb_env_close(struct lmdb_env *env);
+
+/* Whether the directory is still where it was when it was opened, and its file in it, by two looks
+ * at names. False: `error` says what is not, in one line; whoever begins a node there now does not
+ * find what this one wrote. A name that cannot be looked at counts as gone. */
+bool lmdb_env_is_in_place(const struct lmdb_env *env, char error[LMDB_ERROR_BYTES]);
 
 /* The bytes of a data file that has no more than LMDB's two first pages: nothing is stored. */
 int64_t lmdb_env_new_bytes(void);

@@ -139,6 +139,11 @@ bool lmdb_store_has_finished_commit(const struct lmdb_store *store)
     return store->env.has_finished_commit;
 }
 
+bool lmdb_store_is_in_place(const struct lmdb_store *store, char error[LMDB_STORE_ERROR_BYTES])
+{
+    return lmdb_env_is_in_place(&store->env, error);
+}
+
 void lmdb_store_close(struct lmdb_store **store)
 {
     struct lmdb_store *s = *store;

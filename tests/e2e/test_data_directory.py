@@ -1,18 +1,21 @@
 #!/usr/bin/python3
-"""What others do to the data directory: two nodes never write one store, whatever files are removed."""
+"""What others do to the data directory: two nodes never write one store, whatever files are removed,
+and a node whose store is no longer where it was ends before it says ok again."""
 
 import itertools
 import os
+import shutil
 import sys
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from allocd import ANY_PORT, Client, Node, run_allocd
+from allocd import ANY_PORT, Client, Node, run_allocd, unpack
 
 FILES = ("data.mdb", "lock.mdb", "node.lock")
 BATCHES = 15
+IN_FLIGHT = 400
 
 
 def subsets(names):
@@ -114,6 +117,113 @@ class Marked(DirectoryCase):
             self.assertEqual(client.head(), BATCHES)
         node.stop()
         self.assertEqual((node.data / "node.lock").stat().st_size, 1)
+
+
+def rename(node):
+    node.data.rename(node.home / "elsewhere")
+
+
+def remove(node):
+    shutil.rmtree(node.data)
+
+
+def replace_by_an_empty_one(node):
+    rename(node)
+    node.data.mkdir()
+
+
+def replace_by_a_copy(node):
+    rename(node)
+    shutil.copytree(node.home / "elsewhere", node.data)
+
+
+def replace_by_a_link_to_the_file(node):
+    rename(node)
+    node.data.mkdir()
+    os.link(node.home / "elsewhere" / "data.mdb", node.data / "data.mdb")
+
+
+def rename_what_is_above(node):
+    node.data.parent.rename(node.home / "elsewhere")
+
+
+def remove_the_file(node):
+    (node.data / "data.mdb").unlink()
+
+
+def replace_the_file(node):
+    copy = node.data / "copy"
+    shutil.copy(node.data / "data.mdb", copy)
+    copy.rename(node.data / "data.mdb")
+
+
+MOVES = (rename, remove, replace_by_an_empty_one, replace_by_a_copy, replace_by_a_link_to_the_file,
+         rename_what_is_above, remove_the_file, replace_the_file)
+
+
+class InPlace(DirectoryCase):
+    def started(self):
+        node = self.new_node()
+        node.data = node.home / "above" / "data"
+        node.data.parent.mkdir()
+        return node.start()
+
+    def assert_ended(self, node):
+        self.assertEqual(node.wait(), 1, node.stderr())
+        errors = [line for line in node.stderr().splitlines() if " ERROR " in line]
+        self.assertEqual(len(errors), 1, node.stderr())
+        self.assertIn(str(node.data), errors[0])
+        self.assertNotIn("disk failed", errors[0])
+        node.check_log()
+
+    def replies(self, client):
+        """All that come until the node has gone."""
+        ids = set()
+        with self.assertRaises(ConnectionError):
+            while True:
+                ids.add(unpack(client.recv_body())["id"])
+        return ids
+
+    def test_idle(self):
+        for move in MOVES:
+            for kind in ("Ping", "GetStats"):
+                with self.subTest(move=move.__name__, kind=kind):
+                    node = self.started()
+                    with Client(node) as client:
+                        client.ask("CreateBatch", ref="b", sku="S", qty=1)
+                        move(node)
+                        client.send({"type": kind, "id": "after"})
+                        self.assertEqual(self.replies(client), set())
+                    self.assert_ended(node)
+
+    def test_under_load(self):
+        for move in MOVES:
+            with self.subTest(move=move.__name__):
+                node = self.started()
+                with Client(node) as client:
+                    client.ask("CreateBatch", ref="b", sku="S", qty=10**6)
+                    for number in range(IN_FLIGHT):
+                        client.send(self.allocate(f"before-{number}"))
+                    first = client.recv()["id"]
+                    move(node)
+                    for number in range(IN_FLIGHT):
+                        client.send(self.allocate(f"after-{number}"))
+                    answered = self.replies(client) | {first}
+                self.assert_ended(node)
+                self.assertFalse([ident for ident in answered if ident.startswith("after")])
+                if (node.home / "elsewhere" / "data.mdb").exists():
+                    self.assert_kept(node.home / "elsewhere", answered)
+
+    def allocate(self, ident):
+        return {"type": "Allocate", "orderid": ident, "sku": "S", "qty": 1, "id": ident}
+
+    def assert_kept(self, directory, answered):
+        """What was answered is where the directory is now."""
+        node = self.new_node(data=directory)
+        with Client(node.start()) as client:
+            causes = {event.get("cause") for event in client.all_events()}
+            self.assertLessEqual(answered, causes)
+        node.stop()
 
 
 if __name__ == "__main__":
