@@ -2,6 +2,7 @@
 #include "node/node.h"
 #include "store/lmdb_verify.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -19,6 +20,16 @@ static void raise_descriptor_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* What is opened later must not be taken for stderr, to which libraries write too. */
+static void occupy_standard_descriptors(void)
+{
+    int fd = STDIN_FILENO;
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDWR);
+    if (fd >= 0)
+        close(fd);
+}
+
 static int serve(const struct config *config, struct node_log *log)
 {
     char error[NODE_ERROR_BYTES];
@@ -31,7 +42,7 @@ static int serve(const struct config *config, struct node_log *log)
     if (!node_run(node)) {
         /* What is stored now is known after the next start alone: no reply, no event, no tidying
          * up. Clients find out with their ids. */
-        log_printf(&log->port, LOG_ERROR, "the disk failed in a commit: ending at once");
+        log_printf(&log->port, LOG_ERROR, "%s: ending at once", node_complaint(node));
         _exit(EXIT_STORE_BROKE);
     }
     log_printf(&log->port, LOG_INFO, "stopping");
@@ -48,6 +59,7 @@ static int verify(const struct config *config)
 int main(int argc, char **argv)
 {
     static struct config config;
+    occupy_standard_descriptors();
     enum config_verdict verdict = config_from_arguments(argc, argv, &config, stdout, stderr);
     if (verdict == CONFIG_VERIFY)
         return verify(&config);
@@ -58,5 +70,7 @@ int main(int argc, char **argv)
     node_block_signals();
     struct node_log log;
     node_log_init(&log, STDERR_FILENO, config.log_level);
-    return serve(&config, &log);
+    int status = serve(&config, &log);
+    node_log_release(&log);
+    return status;
 }

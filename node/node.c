@@ -2,6 +2,7 @@
 
 #include "bus/bus.h"
 #include "domain/crash_point.h"
+#include "node/descriptors.h"
 #include "node/event_socket.h"
 #include "node/front/front.h"
 #include "node/log_notifier.h"
@@ -38,10 +39,11 @@ struct node {
     int signal_fd;
     bool must_stop;
     bool has_served;
-    uint64_t started_ms;          /* monotonic, as the next two */
-    uint64_t now_ms;              /* at the start of the turn */
-    uint64_t heartbeat_ms;        /* when the next one is due */
-    uint64_t replies_not_encoded; /* for want of memory */
+    char complaint[LMDB_STORE_ERROR_BYTES]; /* why the node must end at once */
+    uint64_t started_ms;                    /* monotonic, as the next two */
+    uint64_t now_ms;                        /* at the start of the turn */
+    uint64_t heartbeat_ms;                  /* when the next one is due */
+    uint64_t replies_not_encoded;           /* for want of memory */
     struct log_limit failure_limit;
 };
 
@@ -146,8 +148,11 @@ struct node *node_new(const struct config *config, struct node_log *log,
     node->logger = &log->port;
     node->signal_fd = -1;
     node->started_ms = node->now_ms = node->heartbeat_ms = monotonic_ms();
-    if (!watch_signals(node, error) || !open_store(node, config, error) ||
-        !open_sockets(node, config, error) || !make_bus(node, error))
+    size_t upstreams = config->upstream.count; /* connections that are made later */
+    if (!watch_signals(node, error) ||
+        !descriptors_suffice(DESCRIPTORS_OF_SETUP + upstreams, error) ||
+        !open_store(node, config, error) || !open_sockets(node, config, error) ||
+        !make_bus(node, error) || !descriptors_suffice(upstreams, error))
         node_destroy(&node);
     return node;
 }
@@ -198,6 +203,11 @@ void node_destroy(struct node **node)
 const char *node_commands(const struct node *node)
 {
     return front_commands(node->front);
+}
+
+const char *node_complaint(const struct node *node)
+{
+    return node->complaint;
 }
 
 const char *node_events(const struct node *node)
@@ -282,7 +292,16 @@ static void send_reply(struct node *node, size_t index, const struct reply *repl
     CRASH_POINT(between_replies);
 }
 
-/* False: the store broke. */
+/* Whether what was committed can be told: the store took it, and the next start will find it. */
+static bool can_be_told(struct node *node, enum store_result result)
+{
+    if (result != STORE_BROKEN)
+        return lmdb_store_is_in_place(node->store, node->complaint);
+    snprintf(node->complaint, sizeof node->complaint, "the disk failed in a commit");
+    return false;
+}
+
+/* False: the process must end without a reply. */
 static bool serve_group(struct node *node)
 {
     size_t from_upstream = node->must_stop ? 0 : read_upstream(node);
@@ -292,7 +311,7 @@ static bool serve_group(struct node *node)
     CRASH_POINT(group_handled);
     enum store_result result = bus_commit(node->bus);
     CRASH_POINT(before_replies);
-    if (result == STORE_BROKEN)
+    if (!can_be_told(node, result))
         return false;
     if (result != STORE_OK)
         log_limited(node->logger, &node->failure_limit, node->now_ms, LOG_ERROR,

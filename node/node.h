@@ -22,8 +22,12 @@ const char *node_commands(const struct node *node);
 const char *node_events(const struct node *node);
 
 /* Serves until SIGINT or SIGTERM: what was read by then is committed and answered. False: the store
- * broke, nobody can tell what is stored, and the process must end at once. */
+ * broke or is gone from its place, nobody can tell what the next start will find, and the process
+ * must end at once. */
 bool node_run(struct node *node);
+
+/* What happened where node_run gave false, in one line. */
+const char *node_complaint(const struct node *node);
 
 /* Sees to it that signals reach node_run alone, and that a full disk or a closed pipe is an error
  * and no end. To be called before any thread is started. */

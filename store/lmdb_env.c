@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 #define DATA_FILE LMDB_ENV_DATA_FILE
-#define LOCK_FILE LMDB_ENV_LOCK_FILE
+#define MARKER_FILE LMDB_ENV_MARKER_FILE
 #define META_BYTES ((size_t)152) /* of a meta page: what LMDB has in it */
 #define PROBE_FILE "probe.tmp"
 #define PROBE_BYTES ((size_t)16 * 1024 * 1024) /* more than a group leaves unwritten */
@@ -30,25 +31,67 @@ static bool fail(char error[LMDB_ERROR_BYTES], const char *format, ...)
     return false;
 }
 
+/* `do_what` to a file of the directory, or to the directory itself where its name is empty. */
+static bool cannot(const struct lmdb_env *env, const char *do_what, const char *name, char *error)
+{
+    return fail(error, "cannot %s %s%s%s: %s", do_what, env->directory, *name ? "/" : "", name,
+                strerror(errno));
+}
+
+/* Locks an inode, which is there as long as the descriptor is: whoever removes or renames it lets
+ * no second node in. */
+static bool lock(const struct lmdb_env *env, int fd, const char *name, char *error)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (errno == EWOULDBLOCK)
+        return fail(error, "the data directory %s is in use by another node", env->directory);
+    return cannot(env, "lock", name, error);
+}
+
 static bool lock_directory(struct lmdb_env *env, char *error)
 {
     if (mkdir(env->directory, 0700) != 0 && errno != EEXIST)
-        return fail(error, "cannot make the data directory %s: %s", env->directory,
-                    strerror(errno));
+        return cannot(env, "make the data directory", "", error);
     env->directory_fd = open(env->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (env->directory_fd < 0)
-        return fail(error, "cannot open the data directory %s: %s", env->directory,
-                    strerror(errno));
-    env->lock_fd = openat(env->directory_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (env->lock_fd < 0)
-        return fail(error, "cannot open %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
-    if (flock(env->lock_fd, LOCK_EX | LOCK_NB) == 0) {
-        CRASH_POINT(directory_locked);
-        return true;
-    }
-    if (errno == EWOULDBLOCK)
-        return fail(error, "the data directory %s is in use by another node", env->directory);
-    return fail(error, "cannot lock %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
+        return cannot(env, "open the data directory", "", error);
+    if (!lock(env, env->directory_fd, "", error))
+        return false;
+    CRASH_POINT(directory_locked);
+    return true;
+}
+
+/* What cannot be looked at is taken for there. */
+static bool has_file(const struct lmdb_env *env, const char *name)
+{
+    struct stat file;
+    return fstatat(env->directory_fd, name, &file, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+static bool make_marker(struct lmdb_env *env, char *error)
+{
+    if (env->marker_fd < 0)
+        env->marker_fd = openat(env->directory_fd, MARKER_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (env->marker_fd < 0)
+        return cannot(env, "open", MARKER_FILE, error);
+    return fsync(env->directory_fd) == 0 || cannot(env, "sync the data directory", "", error);
+}
+
+/* The marker has a byte from when the store was first made whole; without it nothing was stored
+ * yet. It is on disk, empty, before LMDB makes a file: so where there is one and no marker,
+ * somebody removed it, and the store is taken for one that was made. So it is where the marker
+ * cannot be examined. That costs nobody any data. */
+static bool find_marker(struct lmdb_env *env, char *error)
+{
+    struct stat marker;
+    env->marker_fd = openat(env->directory_fd, MARKER_FILE, O_RDWR | O_CLOEXEC);
+    if (env->marker_fd < 0 && errno != ENOENT)
+        return cannot(env, "open", MARKER_FILE, error);
+    env->was_made = env->marker_fd >= 0
+                        ? fstat(env->marker_fd, &marker) != 0 || marker.st_size > 0
+                        : has_file(env, DATA_FILE) || has_file(env, LMDB_ENV_READERS_FILE);
+    return env->was_made || make_marker(env, error);
 }
 
 /* True where LMDB takes no transaction any more, since a meta page may be on disk or not. */
@@ -113,16 +156,62 @@ static bool sync_directories(struct lmdb_env *env, char *error)
     bool synced = fsync(env->directory_fd) == 0 && (parent < 0 || fsync(parent) == 0);
     if (parent >= 0)
         close(parent);
-    return synced ||
-           fail(error, "cannot sync the data directory %s: %s", env->directory, strerror(errno));
+    return synced || cannot(env, "sync the data directory", "", error);
 }
 
 /* LMDB asserts where its pages contradict each other. It would abort; one clear line is better. */
 static void end_damaged(MDB_env *mdb, const char *message)
 {
     const struct lmdb_env *env = mdb_env_get_userctx(mdb);
-    dprintf(STDERR_FILENO, "allocd: the store %s is damaged: %s\n", env->directory, message);
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&room, 1, 0) == 1) /* a pipe that nobody reads must not keep the node */
+        dprintf(STDERR_FILENO, "allocd: the store %s is damaged: %s\n", env->directory, message);
     _exit(1);
+}
+
+/* For life. */
+static bool lock_file(const struct lmdb_env *env, char *error)
+{
+    int fd = -1;
+    return mdb_env_get_fd(env->env, &fd) == 0 && lock(env, fd, DATA_FILE, error);
+}
+
+static struct lmdb_inode inode_of(const struct stat *status)
+{
+    return (struct lmdb_inode){status->st_dev, status->st_ino};
+}
+
+static bool is_inode(const struct stat *status, struct lmdb_inode inode)
+{
+    return status->st_dev == inode.device && status->st_ino == inode.number;
+}
+
+static bool note_place(struct lmdb_env *env, char *error)
+{
+    struct stat directory;
+    struct stat file;
+    int fd = -1;
+    if (mdb_env_get_fd(env->env, &fd) != 0 || fstat(env->directory_fd, &directory) != 0 ||
+        fstat(fd, &file) != 0)
+        return cannot(env, "examine", DATA_FILE, error);
+    env->directory_inode = inode_of(&directory);
+    env->file_inode = inode_of(&file);
+    return lmdb_env_is_in_place(env, error);
+}
+
+bool lmdb_env_is_in_place(const struct lmdb_env *env, char error[LMDB_ERROR_BYTES])
+{
+    struct stat status;
+    if (stat(env->directory, &status) != 0)
+        return fail(error, "the data directory %s cannot be found any more: %s", env->directory,
+                    strerror(errno));
+    if (!is_inode(&status, env->directory_inode))
+        return fail(error, "the data directory %s was replaced by another one", env->directory);
+    if (fstatat(env->directory_fd, DATA_FILE, &status, 0) != 0)
+        return fail(error, "%s/" DATA_FILE " cannot be found any more: %s", env->directory,
+                    strerror(errno));
+    return is_inode(&status, env->file_inode) ||
+           fail(error, "%s/" DATA_FILE " was replaced by another file", env->directory);
 }
 
 static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char *error)
@@ -155,30 +244,25 @@ int64_t lmdb_env_new_bytes(void)
     return 2 * (page < most ? page : most);
 }
 
-/* The lock file has a byte from when the store was first made whole. Where it cannot be examined,
- * the store is taken for one that was: that costs nobody any data. */
-static bool was_made(const struct lmdb_env *env)
+/* A marker that somebody removed is made anew. */
+static bool mark_as_made(struct lmdb_env *env, char *error)
 {
-    struct stat file;
-    return fstat(env->lock_fd, &file) != 0 || file.st_size > 0;
-}
-
-static bool mark_as_made(const struct lmdb_env *env, char *error)
-{
-    if (was_made(env))
+    if (env->was_made && env->marker_fd >= 0)
         return true;
     CRASH_POINT(before_mark);
+    if (env->marker_fd < 0 && !make_marker(env, error))
+        return false;
     errno = ENOSPC; /* what it means where nothing is written and nothing said */
-    if (pwrite(env->lock_fd, "1", 1, 0) == 1 && fsync(env->lock_fd) == 0)
+    if (pwrite(env->marker_fd, "1", 1, 0) == 1 && fsync(env->marker_fd) == 0)
         return true;
-    return fail(error, "cannot write %s/" LOCK_FILE ": %s", env->directory, strerror(errno));
+    return cannot(env, "write", MARKER_FILE, error);
 }
 
 /* LMDB takes an empty file for a new store. That is right after a first start that ended at once,
  * and wrong where there was a store. */
 static bool check_not_emptied(const struct lmdb_env *env, int64_t bytes, char *error)
 {
-    if (bytes > 0 || !was_made(env))
+    if (bytes > 0 || !env->was_made)
         return true;
     return fail(error, "the store %s is damaged: " DATA_FILE " is empty or gone", env->directory);
 }
@@ -187,10 +271,10 @@ static bool check_not_emptied(const struct lmdb_env *env, int64_t bytes, char *e
  * it begins anew. */
 static bool begin_anew(const struct lmdb_env *env, int fd, int64_t *bytes, char *error)
 {
-    if (was_made(env) || *bytes > lmdb_env_new_bytes())
+    if (env->was_made || *bytes > lmdb_env_new_bytes())
         return true;
     if (ftruncate(fd, 0) != 0)
-        return fail(error, "cannot write %s/" DATA_FILE ": %s", env->directory, strerror(errno));
+        return cannot(env, "write", DATA_FILE, error);
     *bytes = 0;
     return true;
 }
@@ -205,7 +289,7 @@ static bool check_pages(struct lmdb_env *env, int fd, uint64_t check_bytes, char
     env->has_finished_commit = found.unfinished.txn > 0;
     if (!env->has_finished_commit || lmdb_pages_finish(fd, &found.unfinished))
         return true;
-    return fail(error, "cannot write %s/" DATA_FILE ": %s", env->directory, strerror(errno));
+    return cannot(env, "write", DATA_FILE, error);
 }
 
 /* What a node that died had written may be in memory alone. It is on disk before anything is told
@@ -214,22 +298,24 @@ static bool sync_old_file(const struct lmdb_env *env, int fd, char *error)
 {
     if (fsync(fd) == 0)
         return true;
-    return fail(error, "cannot sync %s/" DATA_FILE ": %s", env->directory, strerror(errno));
+    return cannot(env, "sync", DATA_FILE, error);
 }
 
-/* What there is, before LMDB sees it. */
+/* What there is, before LMDB sees it. The file is locked while it is looked at and mended, as it
+ * may have a name in another directory too. */
 static bool check_file(struct lmdb_env *env, uint64_t check_bytes, char *error)
 {
     struct stat file = {.st_size = 0};
     int fd = openat(env->directory_fd, DATA_FILE, O_RDWR | O_CLOEXEC);
     if ((fd < 0 && errno != ENOENT) || (fd >= 0 && fstat(fd, &file) != 0)) {
-        fail(error, "cannot open %s/" DATA_FILE ": %s", env->directory, strerror(errno));
+        cannot(env, "open", DATA_FILE, error);
         if (fd >= 0)
             close(fd);
         return false;
     }
     int64_t bytes = file.st_size;
-    bool is_fine = check_not_emptied(env, bytes, error);
+    bool is_fine = fd < 0 || lock(env, fd, DATA_FILE, error);
+    is_fine = is_fine && check_not_emptied(env, bytes, error);
     if (is_fine && bytes > 0)
         is_fine = begin_anew(env, fd, &bytes, error);
     if (is_fine && bytes > 0)
@@ -247,15 +333,16 @@ static bool sync_new_file(const struct lmdb_env *env, char *error)
     int fd;
     if (!env->is_new || (mdb_env_get_fd(env->env, &fd) == 0 && fsync(fd) == 0))
         return true;
-    return fail(error, "cannot sync %s/" DATA_FILE ": %s", env->directory, strerror(errno));
+    return cannot(env, "sync", DATA_FILE, error);
 }
 
 bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
                    uint64_t check_bytes, char error[LMDB_ERROR_BYTES])
 {
-    *out = (struct lmdb_env){.directory = directory, .directory_fd = -1, .lock_fd = -1};
-    if (lock_directory(out, error) && check_file(out, check_bytes, error) &&
-        open_environment(out, map_size_bytes, error) && sync_new_file(out, error) &&
+    *out = (struct lmdb_env){.directory = directory, .directory_fd = -1, .marker_fd = -1};
+    if (lock_directory(out, error) && find_marker(out, error) &&
+        check_file(out, check_bytes, error) && open_environment(out, map_size_bytes, error) &&
+        lock_file(out, error) && note_place(out, error) && sync_new_file(out, error) &&
         open_tables(out, error) && sync_directories(out, error) && mark_as_made(out, error))
         return true;
     lmdb_env_close(out);
@@ -266,12 +353,12 @@ void lmdb_env_close(struct lmdb_env *env)
 {
     if (env->env != NULL)
         mdb_env_close(env->env);
-    if (env->lock_fd >= 0)
-        close(env->lock_fd);
+    if (env->marker_fd >= 0)
+        close(env->marker_fd);
     if (env->directory_fd >= 0)
         close(env->directory_fd);
     env->env = NULL;
-    env->lock_fd = env->directory_fd = -1;
+    env->marker_fd = env->directory_fd = -1;
 }
 
 enum store_result lmdb_read_result(int rc)

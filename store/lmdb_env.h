@@ -9,6 +9,7 @@
 #include "store/record.h"
 
 #include <lmdb.h>
+#include <sys/types.h>
 
 /* The tables: TABLE(name, flags of mdb_dbi_open, what it holds). */
 #define LMDB_TABLES(TABLE)                                                                         \
@@ -28,13 +29,23 @@ enum { LMDB_ENV_TABLES = 0 LMDB_TABLES(LMDB_COUNT_ONE), LMDB_ENV_TABLES_MAX = 16
 #define LMDB_META_KEY "meta" /* of the one record of the table of that name */
 
 #define LMDB_ENV_DATA_FILE "data.mdb"
-#define LMDB_ENV_LOCK_FILE "node.lock" /* has a byte from when the store was first made whole */
+#define LMDB_ENV_READERS_FILE "lock.mdb" /* LMDB's own, of no use between two starts */
+/* Has a byte from when the store was first made whole. Nothing is locked with it. */
+#define LMDB_ENV_MARKER_FILE "node.lock"
+
+struct lmdb_inode {
+    dev_t device;
+    ino_t number;
+};
 
 struct lmdb_env {
     MDB_env *env;
-    int directory_fd;
-    int lock_fd; /* holds the lock on the directory */
+    int directory_fd; /* holds the lock on the directory */
+    int marker_fd;
+    struct lmdb_inode directory_inode;
+    struct lmdb_inode file_inode;
     const char *directory;
+    bool was_made;                 /* when it was opened: there was a whole store once */
     enum lmdb_pages_depth checked; /* how far the file was looked at when it was opened */
     bool is_new;                   /* there was nothing in it */
     bool has_finished_commit;      /* one that was cut off when it was opened */
@@ -46,13 +57,19 @@ struct lmdb_env {
 #define LMDB_ERROR_BYTES 512
 
 /* Opens the environment in `directory`, which is made with mode 0700 where it is missing, and locks
- * it against a second node. A file of up to `check_bytes` is looked at page by page, a larger one
- * at its ends alone. A commit that was cut off at its meta page is finished. The string must
- * outlive *out. False: `error` says why, in one line without a full stop, and nothing stays open.
+ * the directory and the file itself against a second node, whatever their names are. A file of up
+ * to `check_bytes` is looked at page by page, a larger one at its ends alone. A commit that was cut
+ * off at its meta page is finished. The string must outlive *out. False: `error` says why, in one
+ * line without a full stop, and nothing stays open.
  */
 bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
                    uint64_t check_bytes, char error[LMDB_ERROR_BYTES]);
 void lmdb_env_close(struct lmdb_env *env);
+
+/* Whether the directory is still where it was when it was opened, and its file in it, by two looks
+ * at names. False: `error` says what is not, in one line; whoever begins a node there now does not
+ * find what this one wrote. A name that cannot be looked at counts as gone. */
+bool lmdb_env_is_in_place(const struct lmdb_env *env, char error[LMDB_ERROR_BYTES]);
 
 /* The bytes of a data file that has no more than LMDB's two first pages: nothing is stored. */
 int64_t lmdb_env_new_bytes(void);

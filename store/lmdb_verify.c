@@ -17,7 +17,7 @@ enum files { FILES_WRONG, FILES_NOTHING_STORED, FILES_STORE };
 struct directory {
     const char *path;
     int fd;
-    int lock_fd; /* -1: there is no lock file */
+    int data_fd; /* -1: there is no such file */
 };
 
 /* ---- the directory, as it is ---- */
@@ -40,56 +40,68 @@ static bool is_empty(const struct directory *d)
     return entries <= 2; /* "." and ".." */
 }
 
-/* Takes the lock of a node, if it has a file to be taken on. */
-static enum files lock(struct directory *d, FILE *out)
+static enum files lock_one(const struct directory *d, int fd, FILE *out)
 {
-    d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (d->fd < 0)
-        return say(out, d->path, errno == ENOENT ? "is not there" : strerror(errno));
-    d->lock_fd = openat(d->fd, LMDB_ENV_LOCK_FILE, O_RDONLY | O_CLOEXEC);
-    if (d->lock_fd < 0)
-        return errno == ENOENT ? FILES_STORE : say(out, d->path, "cannot be locked");
-    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return FILES_STORE;
     return say(out, d->path,
                errno == EWOULDBLOCK ? "is in use by a node: stop it first" : strerror(errno));
 }
 
-/* A file that does not exist has no bytes. */
+/* Takes the locks of a node (lmdb_env.h). */
+static enum files lock(struct directory *d, FILE *out)
+{
+    d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->fd < 0)
+        return say(out, d->path, errno == ENOENT ? "is not there" : strerror(errno));
+    if (lock_one(d, d->fd, out) != FILES_STORE)
+        return FILES_WRONG;
+    d->data_fd = openat(d->fd, LMDB_ENV_DATA_FILE, O_RDONLY | O_CLOEXEC);
+    if (d->data_fd >= 0)
+        return lock_one(d, d->data_fd, out);
+    return errno == ENOENT ? FILES_STORE : say(out, d->path, "cannot be locked");
+}
+
+/* The bytes of a file, -1 where there is none. False: it cannot be examined. */
 static bool size_at(const struct directory *d, const char *name, off_t *out)
 {
     struct stat file;
     if (fstatat(d->fd, name, &file, 0) == 0)
         *out = file.st_size;
     else if (errno == ENOENT)
-        *out = 0;
+        *out = -1;
     else
         return false;
     return true;
 }
 
+/* What a start would find there, by the same rules: where there are files and no marker, somebody
+ * removed it. */
 static enum files look(struct directory *d, FILE *out)
 {
     off_t data;
     off_t marker;
+    off_t readers;
     enum files found = lock(d, out);
     if (found != FILES_STORE)
         return found;
-    if (!size_at(d, LMDB_ENV_DATA_FILE, &data) || !size_at(d, LMDB_ENV_LOCK_FILE, &marker))
+    if (!size_at(d, LMDB_ENV_DATA_FILE, &data) || !size_at(d, LMDB_ENV_MARKER_FILE, &marker) ||
+        !size_at(d, LMDB_ENV_READERS_FILE, &readers))
         return say(out, d->path, strerror(errno));
     if (marker == 0 && data <= lmdb_env_new_bytes())
-        return d->lock_fd >= 0 || faccessat(d->fd, LMDB_ENV_DATA_FILE, F_OK, 0) == 0 || is_empty(d)
-                   ? FILES_NOTHING_STORED
-                   : say(out, d->path, "is not the directory of a store");
-    if (data == 0)
+        return FILES_NOTHING_STORED;
+    if (marker < 0 && data < 0 && readers < 0)
+        return is_empty(d) ? FILES_NOTHING_STORED
+                           : say(out, d->path, "is not the directory of a store");
+    if (data <= 0)
         return say(out, d->path, "had a store, and " LMDB_ENV_DATA_FILE " is empty or gone");
     return FILES_STORE;
 }
 
 static void leave(struct directory *d)
 {
-    if (d->lock_fd >= 0)
-        close(d->lock_fd);
+    if (d->data_fd >= 0)
+        close(d->data_fd);
     if (d->fd >= 0)
         close(d->fd);
 }

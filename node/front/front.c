@@ -1,18 +1,17 @@
 /* The front's thread: its loop, and what it is made of. */
 #include "node/front/inside.h"
 
+#include "node/descriptors.h"
 #include "node/system_clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 64
 #define ACCEPTS_PER_TURN 16u
-#define EFFORT_PER_TURN 1000u  /* for subscriptions: some 100 microseconds */
-#define DESCRIPTORS_SPARED 64u /* for files and sockets of the node itself */
+#define EFFORT_PER_TURN 1000u /* for subscriptions: some 100 microseconds */
 #define CONNECTIONS_MAX 65536u
 #define LEFT_MAX 8192u    /* connections that ended, and whose requests are under way */
 #define UPSTREAM_QUEUE 64 /* messages, at each end */
@@ -25,18 +24,10 @@ static bool fail(char *error, const char *what)
     return false;
 }
 
-/* As many as descriptors allow, one each. */
-static uint32_t connections_max(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > CONNECTIONS_MAX)
-        return CONNECTIONS_MAX;
-    return limit.rlim_cur > DESCRIPTORS_SPARED ? (uint32_t)limit.rlim_cur - DESCRIPTORS_SPARED : 1;
-}
-
 static bool make_slots(struct front *front)
 {
-    front->connections_max = connections_max();
+    size_t most = descriptors_for_connections();
+    front->connections_max = most < CONNECTIONS_MAX ? (uint32_t)most : CONNECTIONS_MAX;
     front->slot_count = front->connections_max + LEFT_MAX;
     front->slots = calloc(front->slot_count, sizeof(struct peer *));
     front->free_slots = malloc(front->slot_count * sizeof *front->free_slots);

@@ -55,8 +55,8 @@ static void relieve(struct front *front)
 /* ---- time ---- */
 
 /* Who is not read from cannot be heard, and cannot be answered: it is told now and then that we are
- * here, as its own end may be waiting for that. Who does not read cannot answer: TCP knows whether it
- * is there still, and a subscriber may take as long as it likes. */
+ * here, as its own end may be waiting for that. Who does not read cannot answer: TCP knows whether
+ * it is there still, and a subscriber may take as long as it likes. */
 static void heartbeat(struct front *front, struct peer *peer)
 {
     uint64_t interval = (uint64_t)front->config->heartbeat_ms;

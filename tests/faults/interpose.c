@@ -103,6 +103,12 @@ int unlinkat(int directory, const char *path, int flags)
     return rc;
 }
 
+int stat(const char *restrict path, struct stat *restrict out)
+{
+    REAL(stat);
+    return is_watched_path(path) && injector_fails("stat") ? -1 : real(path, out);
+}
+
 int fstatat(int directory, const char *restrict path, struct stat *restrict out, int flags)
 {
     REAL(fstatat);

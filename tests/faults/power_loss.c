@@ -188,14 +188,20 @@ static void copy_file(const char *from, const char *to, const char *name)
     close(out);
 }
 
-/* LMDB never syncs its locks: they may be anything. */
+/* LMDB never syncs its locks: they may be anything. They are made when the marker is on disk. */
 static void spoil_locks(const char *directory, uint64_t chance)
 {
     char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/node.lock", directory);
+    bool has_marker = access(path, F_OK) == 0;
+    snprintf(path, sizeof path, "%s/lock.mdb", directory);
+    if (!has_marker) {
+        unlink(path);
+        return;
+    }
     uint64_t locks[1024];
     for (size_t i = 0; i < sizeof locks / sizeof *locks; i++)
         locks[i] = mixed(chance + i);
-    snprintf(path, sizeof path, "%s/lock.mdb", directory);
     FILE *file = fopen(path, "wb");
     assert(file != NULL);
     fwrite(locks, 1, chance % sizeof locks, file);

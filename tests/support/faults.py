@@ -26,7 +26,8 @@ NO_WELCOME = 2**64  # a subscriber that may have come too late for any event
 WORKERS = 3
 REPEATED = 300      # old requests that are sent again in the end
 NTH_MAX = 100_000
-OFTEN = {"pwrite": 32, "writev": 16, "fdatasync": 16, "lseek": 16, "malloc": 512}
+OFTEN = {"pwrite": 32, "writev": 16, "fdatasync": 16, "lseek": 16, "stat": 32, "fstatat": 32,
+         "malloc": 512}
 FULL = {"ENOSPC", "EDQUOT", "EFBIG", "SHORT"}
 WRITE = ["EIO", "ENOSPC", "EDQUOT", "EFBIG", "EINTR", "EROFS", "SHORT"]
 SYNC = ["EIO", "ENOSPC", "EDQUOT", "EINTR"]
@@ -37,7 +38,7 @@ ERRORS = {  # call: what it may fail with
     "open": PATH, "openat": PATH,
     "flock": ["EINTR", "EIO", "ENOLCK"],
     "fcntl": ["EINTR", "EIO", "ENOLCK"],
-    "fstat": ["EIO"], "fstatat": ["EACCES", "EIO"], "fstatfs": ["EIO", "EINTR"],
+    "stat": ["EACCES", "EIO"], "fstat": ["EIO"], "fstatat": ["EACCES", "EIO"], "fstatfs": ["EIO", "EINTR"],
     "lseek": ["EIO"],
     "mmap": ["ENOMEM", "EAGAIN"],
     "read": ["EIO", "EINTR", "SHORT"], "pread": ["EIO", "EINTR", "SHORT"],
