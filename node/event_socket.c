@@ -1,6 +1,7 @@
 #include "node/event_socket.h"
 
 #include "node/front/front.h"
+#include "node/front/handover.h"
 #include "store/codec.h"
 
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct event_socket {
 static void send_frames(struct event_socket *s, const char *topic, size_t topic_len,
                         struct text body)
 {
+    handover_send(&handover_events);
     if (zmq_send(s->socket, topic, topic_len, ZMQ_SNDMORE) >= 0)
         zmq_send(s->socket, body.data, body.len, 0);
 }

@@ -1,6 +1,7 @@
 #include "node/router.h"
 
 #include "bus/bus.h"
+#include "node/front/handover.h"
 #include "node/front/route.h"
 
 #include <stdlib.h>
@@ -258,6 +259,7 @@ static bool receive_message(struct router *router, struct message *message)
     assert(is_whole);
     is_whole = receive_frame(router, &message->body);
     assert(is_whole);
+    handover_receive(&handover_requests);
     return true;
 }
 
@@ -347,6 +349,7 @@ static void send_reply(struct router *router, struct message *message, struct te
         zmq_msg_init(&reply); /* no reply, then */
     else if (body.len > 0)
         memcpy(zmq_msg_data(&reply), body.data, body.len);
+    handover_send(&handover_replies);
     zmq_send(router->socket, router->id, router->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT);
     zmq_msg_send(&message->head, router->socket, ZMQ_SNDMORE | ZMQ_DONTWAIT);
     zmq_msg_send(&reply, router->socket, ZMQ_DONTWAIT);

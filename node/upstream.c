@@ -1,6 +1,7 @@
 #include "node/upstream.h"
 
 #include "node/front/front.h"
+#include "node/front/handover.h"
 #include "store/codec.h"
 
 #include <stdlib.h>
@@ -100,6 +101,7 @@ static bool take_new(struct upstream *upstream, uint64_t now_ms)
             zmq_msg_close(&slot->body);
             return false;
         }
+        handover_receive(&handover_upstream);
         upstream->stats->upstream_received++;
         struct text body = {zmq_msg_data(&slot->body), zmq_msg_size(&slot->body)};
         if (body.len > 0 && codec_decode_upstream(upstream->codec, body, &slot->command)) {

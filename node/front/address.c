@@ -48,22 +48,32 @@ static bool find_interface(const char *name, struct sockaddr_in *out)
     return found;
 }
 
-static bool bind_tcp(const struct address_name *name, struct address *out)
+bool address_of_numbers(const struct address_name *name, struct address *out)
 {
     struct sockaddr_in ipv4 = {.sin_family = AF_INET};
     struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6};
     in_port_t port = htons((uint16_t)strtoul(name->port, NULL, 10));
+    ipv4.sin_port = ipv6.sin6_port = port;
     if (inet_pton(AF_INET6, name->host, &ipv6.sin6_addr) == 1) {
-        ipv6.sin6_port = port;
         out->len = sizeof ipv6;
         memcpy(&out->as, &ipv6, sizeof ipv6);
-        return true;
-    }
-    bool is_any = strcmp(name->host, "*") == 0;
-    if (!is_any && inet_pton(AF_INET, name->host, &ipv4.sin_addr) != 1 &&
-        !find_interface(name->host, &ipv4))
+    } else if (inet_pton(AF_INET, name->host, &ipv4.sin_addr) == 1) {
+        out->len = sizeof ipv4;
+        memcpy(&out->as, &ipv4, sizeof ipv4);
+    } else {
         return false;
-    ipv4.sin_port = port;
+    }
+    return true;
+}
+
+static bool bind_tcp(const struct address_name *name, struct address *out)
+{
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET};
+    if (address_of_numbers(name, out))
+        return true;
+    if (strcmp(name->host, "*") != 0 && !find_interface(name->host, &ipv4))
+        return false;
+    ipv4.sin_port = htons((uint16_t)strtoul(name->port, NULL, 10));
     out->len = sizeof ipv4;
     memcpy(&out->as, &ipv4, sizeof ipv4);
     return true;

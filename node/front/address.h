@@ -30,6 +30,9 @@ bool address_name(const char *endpoint, struct address_name *out);
  * False: errno says why. */
 bool address_to_bind(const char *endpoint, struct address *out);
 
+/* The address where the host is one in numbers. False: it is a name. */
+bool address_of_numbers(const struct address_name *name, struct address *out);
+
 /* The address of ipc://PATH; @ begins an abstract name. Requires: it is an ipc endpoint. */
 void address_of_path(const char *endpoint, struct address *out);
 

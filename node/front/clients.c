@@ -5,6 +5,7 @@
  * it goes over the wire, and so comes back before the reply. */
 #include "node/front/inside.h"
 
+#include "node/front/handover.h"
 #include "store/codec.h"
 
 #include <assert.h>
@@ -101,6 +102,7 @@ static bool send_message(struct front *front, const struct route *route, struct 
         memcpy((char *)zmq_msg_data(&head) + sizeof *route, envelope.data, envelope.len);
     if (body.len > 0)
         memcpy(zmq_msg_data(&content), body.data, body.len);
+    handover_send(&handover_requests);
     int sent = zmq_msg_send(&head, front->dealer, ZMQ_SNDMORE | ZMQ_DONTWAIT);
     assert(sent >= 0);
     sent = zmq_msg_send(&content, front->dealer, ZMQ_DONTWAIT);
@@ -261,6 +263,7 @@ bool clients_take_replies(struct front *front)
             return false;
         bool is_whole = receive(front, &body); /* messages come whole */
         assert(is_whole);
+        handover_receive(&handover_replies);
         take_reply(front, frame_text(&head), frame_text(&body));
         zmq_msg_close(&head);
         zmq_msg_close(&body);

@@ -1,7 +1,9 @@
 /* Upstream nodes: we connect to each, and again whenever the connection ends, subscribe to
  * BatchQuantityChanged, and give what comes to the node (rule 11, external events). */
 #include "node/front/inside.h"
+#include "node/front/lookup.h"
 
+#include "node/front/handover.h"
 #include "store/codec.h"
 
 #include <assert.h>
@@ -19,10 +21,8 @@ struct feed {
     bool is_local;            /* ipc: nothing is to be looked up */
     struct peer *peer;        /* NULL: not connected */
     uint64_t try_ms;          /* when to connect the next time */
-    unsigned tries; /* since it was connected: other addresses of a name have their turn */
-    struct gaicb lookup;
-    struct addrinfo hints;
-    bool is_looking_up;
+    unsigned tries;        /* since it was connected: other addresses of a name have their turn */
+    struct lookup *lookup; /* of its name, while that is under way */
     /* The message under way, or one that the node has no room for yet. */
     unsigned frames;
     bool is_good; /* so far */
@@ -39,20 +39,11 @@ struct feed *feeds_new(const struct config *config)
     return feeds;
 }
 
-/* A look-up that cannot be cancelled goes on in a thread of the C library, which writes into the
- * feed when it ends: then the feeds stay. */
 void feeds_destroy(struct front *front)
 {
-    bool is_in_use = false;
-    for (size_t i = 0; i < front->feed_count; i++) {
-        struct feed *feed = &front->feeds[i];
-        if (feed->is_looking_up && gai_cancel(&feed->lookup) == EAI_NOTCANCELED)
-            is_in_use = true;
-        else if (feed->lookup.ar_result != NULL)
-            freeaddrinfo(feed->lookup.ar_result);
-    }
-    if (!is_in_use)
-        free(front->feeds);
+    for (size_t i = 0; i < front->feed_count; i++)
+        lookup_destroy(&front->feeds[i].lookup);
+    free(front->feeds);
     front->feeds = NULL;
     front->feed_count = 0;
 }
@@ -65,16 +56,15 @@ static void try_later(struct front *front, struct feed *feed)
     feed->tries++;
 }
 
-static void connect_to(struct front *front, struct feed *feed, const struct sockaddr *address,
-                       socklen_t len)
+static void connect_to(struct front *front, struct feed *feed, const struct address *address)
 {
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(address->as.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
         try_later(front, feed);
         return;
     }
     listener_prepare(fd);
-    if (connect(fd, address, len) != 0 && errno != EINPROGRESS) {
+    if (connect(fd, &address->as.any, address->len) != 0 && errno != EINPROGRESS) {
         close(fd);
         try_later(front, feed);
         return;
@@ -86,51 +76,41 @@ static void connect_to(struct front *front, struct feed *feed, const struct sock
         feed->peer->as.feed = feed;
 }
 
-/* One of the addresses of the name, in turn. */
-static void connect_to_found(struct front *front, struct feed *feed)
+/* The addresses of a name have their turns. */
+static void take_lookup(struct front *front, struct feed *feed)
 {
-    unsigned found = 0;
-    for (const struct addrinfo *one = feed->lookup.ar_result; one != NULL; one = one->ai_next)
-        found++;
-    const struct addrinfo *address = feed->lookup.ar_result;
-    for (unsigned i = found > 0 ? feed->tries % found : 0; i > 0; i--)
-        address = address->ai_next;
-    if (address == NULL)
-        try_later(front, feed);
+    struct address address;
+    if (!lookup_is_done(feed->lookup))
+        return;
+    bool found = lookup_address(feed->lookup, feed->tries, &address);
+    lookup_destroy(&feed->lookup);
+    if (found)
+        connect_to(front, feed, &address);
     else
-        connect_to(front, feed, address->ai_addr, address->ai_addrlen);
+        try_later(front, feed);
 }
 
-/* In a thread of the C library: a name server that is silent must hold up nobody. */
-static void look_up(struct front *front, struct feed *feed)
+static void start(struct front *front, struct feed *feed)
 {
-    struct gaicb *list[] = {&feed->lookup};
-    if (feed->lookup.ar_result != NULL)
-        freeaddrinfo(feed->lookup.ar_result);
-    feed->hints = (struct addrinfo){.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    feed->lookup = (struct gaicb){
-        .ar_name = feed->name.host, .ar_service = feed->name.port, .ar_request = &feed->hints};
-    feed->is_looking_up = getaddrinfo_a(GAI_NOWAIT, list, 1, NULL) == 0;
-    if (!feed->is_looking_up)
-        try_later(front, feed);
+    struct address address;
+    if (feed->is_local) {
+        address_of_path(feed->endpoint, &address);
+        connect_to(front, feed, &address);
+    } else if (address_of_numbers(&feed->name, &address)) {
+        connect_to(front, feed, &address);
+    } else {
+        feed->lookup = lookup_start(&feed->name);
+        if (feed->lookup == NULL)
+            try_later(front, feed);
+    }
 }
 
 static void look_at(struct front *front, struct feed *feed)
 {
-    if (feed->is_looking_up) {
-        if (gai_error(&feed->lookup) == EAI_INPROGRESS)
-            return;
-        feed->is_looking_up = false;
-        connect_to_found(front, feed);
-    } else if (feed->peer == NULL && front->now_ms >= feed->try_ms && !front->has_stopped_reading) {
-        struct address address;
-        if (!feed->is_local) {
-            look_up(front, feed);
-            return;
-        }
-        address_of_path(feed->endpoint, &address);
-        connect_to(front, feed, &address.as.any, address.len);
-    }
+    if (feed->lookup != NULL)
+        take_lookup(front, feed);
+    else if (feed->peer == NULL && front->now_ms >= feed->try_ms && !front->has_stopped_reading)
+        start(front, feed);
 }
 
 void feeds_tick(struct front *front)
@@ -189,6 +169,7 @@ static bool pass_on(struct front *front, const struct peer *peer)
 {
     const struct feed *feed = peer->as.feed;
     size_t len = feed->is_good ? peer->content.len : 0;
+    handover_send(&handover_upstream);
     return zmq_send(front->push, len > 0 ? (const void *)bytes_front(&peer->content) : "", len,
                     ZMQ_DONTWAIT) >= 0;
 }

@@ -1,6 +1,7 @@
 /* Subscribers of the event socket: what they ask for, and the events that they get. */
 #include "node/front/inside.h"
 
+#include "node/front/handover.h"
 #include "store/codec.h"
 
 #include <assert.h>
@@ -218,6 +219,7 @@ bool subscribers_take_events(struct front *front)
             return false;
         bool is_whole = receive(front, &body); /* messages come whole */
         assert(is_whole);
+        handover_receive(&handover_events);
         struct text name = {zmq_msg_data(&topic), zmq_msg_size(&topic)};
         if (front->awaits_welcome && text_equal(name, text_of(TOPIC_WELCOME)))
             welcome_came(front);
