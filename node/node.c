@@ -2,6 +2,7 @@
 
 #include "bus/bus.h"
 #include "domain/crash_point.h"
+#include "node/descriptors.h"
 #include "node/event_socket.h"
 #include "node/guard.h"
 #include "node/log_notifier.h"
@@ -144,8 +145,11 @@ struct node *node_new(const struct config *config, struct node_log *log,
     node->logger = &log->port;
     node->signal_fd = -1;
     node->started_ms = node->now_ms = node->heartbeat_ms = monotonic_ms();
-    if (!watch_signals(node, error) || !open_store(node, config, error) ||
-        !open_sockets(node, config, error) || !make_bus(node, error))
+    size_t upstreams = config->upstream.count; /* connections that are made later */
+    if (!watch_signals(node, error) ||
+        !descriptors_suffice(DESCRIPTORS_OF_SETUP + upstreams, error) ||
+        !open_store(node, config, error) || !open_sockets(node, config, error) ||
+        !make_bus(node, error) || !descriptors_suffice(upstreams, error))
         node_destroy(&node);
     return node;
 }

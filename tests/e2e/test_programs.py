@@ -3,8 +3,10 @@
 
 import os
 import re
+import resource
 import signal
 import stat
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -14,13 +16,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import zmq
 
-from allocd import (ANY_PORT, Client, Node, Subscriber, check_reply, context, plain, run_allocd,
-                    unpack, wait_until)
+from allocd import (ANY_PORT, DEADLINE, Client, Node, Subscriber, check_reply, context, plain,
+                    program, run_allocd, unpack, wait_until)
 from history import History
 from model import Model
 
 OPTIONS = ("--config", "--data", "--commands", "--events", "--upstream", "--insecure-bind",
            "--log-level", "--check-config", "--print-config", "--version", "--help")
+CONNECTIONS_MIN = 32  # that a node has room for, or it does not start
 
 
 class ProgramCase(unittest.TestCase):
@@ -295,6 +298,49 @@ class CannotStart(ProgramCase):
                 node.stop()
                 damage(node.data / "data.mdb")
                 self.assert_exit(self.run_node("--data", node.data), 1, node.data)
+
+
+class Descriptors(ProgramCase):
+    def run_limited(self, limit, *arguments):
+        """A node that may have so many descriptors; what it leaves open to it are 0 to 2."""
+        endpoints = ["--commands", f"ipc://{self.home}/c", "--events", f"ipc://{self.home}/e"]
+        process = subprocess.Popen(
+            [program("ALLOCD", "allocd"), "--data", self.home / "data", *endpoints, *arguments],
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def needed(self, limit, *arguments):
+        """What it says that it needs."""
+        process = self.run_limited(limit, *arguments)
+        status = process.wait(DEADLINE)
+        line = process.stderr.read()
+        self.assertEqual((status, len(line.splitlines())), (1, 1), line)
+        self.assertFalse((self.home / "data").exists(), "it is refused before anything is made")
+        found = re.search(r" ERROR cannot start: too few file descriptors: the limit is (\d+), "
+                          r"and (\d+) are needed", line)
+        self.assertEqual(int(found[1]), limit)
+        return int(found[2])
+
+    def test_too_few_are_refused(self):
+        enough = self.needed(30)
+        for limit in (10, 14, 50, enough - 1):  # with 14 libzmq aborts
+            self.assertEqual(self.needed(limit), enough)
+        self.assertLessEqual(enough, 128, "no more than a service always has")
+        upstream = ("--upstream", f"ipc://{self.home}/u", "--upstream", f"ipc://{self.home}/v")
+        self.assertEqual(self.needed(enough, *upstream), enough + 2)
+
+    def test_as_many_as_are_needed_suffice(self):
+        self.run_limited(self.needed(30))
+        clients = [Client(f"ipc://{self.home}/c") for _ in range(CONNECTIONS_MIN)]
+        for client in clients:
+            self.addCleanup(client.close)
+        for client in clients:
+            client.ask("Ping")
+        self.assertEqual(clients[0].ask("GetStats")["peers_refused"], 0)
 
 
 class DataDirectory(ProgramCase):
