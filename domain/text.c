@@ -42,6 +42,12 @@ static bool is_control(const unsigned char *s, size_t bytes)
     return bytes == 2 && s[0] == 0xc2 && s[1] < 0xa0; /* U+0080 to 009F */
 }
 
+size_t text_printable(const char *data, size_t len)
+{
+    size_t bytes = text_character(data, len);
+    return bytes > 0 && is_control((const unsigned char *)data, bytes) ? 0 : bytes;
+}
+
 bool text_is_name(struct text t, size_t max)
 {
     if (text_is_none(t) || t.len == 0 || t.len > max)
@@ -51,8 +57,8 @@ bool text_is_name(struct text t, size_t max)
             at++;
             continue;
         }
-        size_t bytes = text_character(t.data + at, t.len - at);
-        if (bytes == 0 || is_control((const unsigned char *)t.data + at, bytes))
+        size_t bytes = text_printable(t.data + at, t.len - at);
+        if (bytes == 0)
             return false;
         at += bytes;
     }

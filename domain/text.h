@@ -47,6 +47,9 @@ int text_compare(struct text a, struct text b);
  * starts there (RFC 3629: no surrogates, nothing overlong, nothing above U+10FFFF). */
 size_t text_character(const char *data, size_t len);
 
+/* The same, but 0 for a control character too: what is shown on a terminal is made of such. */
+size_t text_printable(const char *data, size_t len);
+
 /* True for 1 to `max` bytes of UTF-8 without control characters (U+0000 to 001F, 007F to 009F). */
 bool text_is_name(struct text t, size_t max);
 

@@ -22,13 +22,14 @@ void log_clean(char *string)
 {
     size_t left = strlen(string);
     while (left > 0) {
-        size_t size = text_character(string, left);
-        /* One character at a time is a name only if it is no control character. */
-        bool is_clean = size > 0 && text_is_name((struct text){string, size}, size);
-        if (!is_clean)
-            memset(string, '?', size > 0 ? size : 1);
-        string += size > 0 ? size : 1;
-        left -= size > 0 ? size : 1;
+        size_t size = text_printable(string, left);
+        if (size == 0) {
+            size = text_character(string, left);
+            size = size > 0 ? size : 1;
+            memset(string, '?', size);
+        }
+        string += size;
+        left -= size;
     }
 }
 

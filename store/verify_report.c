@@ -41,23 +41,27 @@ void verify_finding(struct verify *v, const char *format, ...)
     fputc('\n', v->out);
 }
 
-/* The parts of a key are joined by a NUL, and a number in one is bytes: a slash, and hex. */
+/* The parts of a key are joined by a NUL, which becomes a slash. Bytes of a number in one, and
+ * those that a terminal would obey or cannot show, become hex. */
 struct verify_name verify_name(struct text text)
 {
     static const char digits[] = "0123456789abcdef";
     struct verify_name name;
     size_t len = 0;
-    for (size_t i = 0; i < text.len && len + 4 < sizeof name.text; i++) {
+    for (size_t i = 0; i < text.len && len + 4 < sizeof name.text;) {
         unsigned char c = (unsigned char)text.data[i];
-        if (c == 0) {
+        size_t bytes = text_printable(text.data + i, text.len - i);
+        if (bytes > 0) {
+            memcpy(name.text + len, text.data + i, bytes);
+            len += bytes;
+        } else if (c == 0) {
             name.text[len++] = '/';
-        } else if (c < 0x20 || c == 0x7f) {
+        } else {
             name.text[len++] = '%';
             name.text[len++] = digits[c >> 4];
             name.text[len++] = digits[c & 15];
-        } else {
-            name.text[len++] = (char)c;
         }
+        i += bytes > 0 ? bytes : 1;
     }
     name.text[len] = '\0';
     return name;

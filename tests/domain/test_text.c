@@ -123,6 +123,8 @@ static void every_code_point_but_surrogates_is_a_character(void **state)
         struct text character = {bytes, length};
         if (text_character(bytes, length) != (is_valid ? length : 0))
             fail_msg("U+%X", (unsigned)code);
+        if (text_printable(bytes, length) != (is_valid && !is_control ? length : 0))
+            fail_msg("U+%X on a terminal", (unsigned)code);
         if (text_is_name(character, 4) != (is_valid && !is_control))
             fail_msg("U+%X as a name", (unsigned)code);
     }

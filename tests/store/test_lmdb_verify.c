@@ -1,5 +1,6 @@
 /* allocd --verify: a whole store is whole, and each contradiction between its tables, with seals
  * that are right, is found and named. What is about the log is in test_verify_log.c. */
+#include "store/verify_inside.h"
 #include "tests/support/verified_store.h"
 
 #include <fcntl.h>
@@ -362,6 +363,55 @@ static void a_broken_seal(void **state)
         verified_expect(f, each[i].finding);
 }
 
+/* ---- names that are not fit for a terminal ---- */
+
+static void names_are_fit_to_print(void **state)
+{
+    static const struct {
+        struct text name;
+        const char *printed;
+    } rows[] = {
+        {{"RED-CHAIR", 9}, "RED-CHAIR"},
+        {{"o1\0RED", 6}, "o1/RED"},
+        {{"\x1b[31m\a\r\n\x7f", 9}, "%1b[31m%07%0d%0a%7f"},
+        {{"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9}, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
+        {{"\xc2\x9b", 2}, "%c2%9b"},                 /* a control character of two bytes */
+        {{"\x9b\xff\xfe", 3}, "%9b%ff%fe"},          /* no UTF-8 at all */
+        {{"\xe2\x82(\xc0\xaf", 5}, "%e2%82(%c0%af"}, /* one that is cut, one that is overlong */
+        {{"\xed\xa0\x80\xe2\x82", 5}, "%ed%a0%80%e2%82"},
+        {{"", 0}, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_string_equal(verify_name(rows[i].name).text, rows[i].printed);
+    char longest[2 * KEY_MAX_BYTES];
+    memset(longest, '\x1b', sizeof longest);
+    size_t len = strlen(verify_name((struct text){longest, sizeof longest}).text);
+    assert_in_range(len, 3 * (KEY_MAX_BYTES - 2), 3 * KEY_MAX_BYTES);
+}
+
+/* Damaged records of all tables, under a key that would turn a terminal red and more. */
+static void a_report_is_fit_to_print(void **state)
+{
+    static const char *const tables[] = {"products", "batches", "use", "refs", "lines", "waiting"};
+    struct verified *f = *state;
+    struct text key = {"A\x1b[31m\xc2\x9b\xff\0\xe2\x28Z", 13};
+    struct record record;
+    verified_begin(f);
+    record_put_line(&record, key, 5);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        verified_put(f, tables[i], key, &record);
+    verified_commit(f);
+    verified_expect(f, "products: the record A%1b[31m%c2%9b%ff/%e2(Z is damaged");
+    verified_expect(f, "lines: A%1b[31m%c2%9b%ff/%e2(Z is not what the log says");
+    for (const char *at = f->report; *at != '\0';) {
+        size_t bytes = *at == '\n' ? 1 : text_printable(at, strlen(at));
+        if (bytes == 0)
+            fail_msg("not fit to print: %s", at);
+        at += bytes;
+    }
+}
+
 /* ---- metas and pages ---- */
 
 static void a_transaction_without_its_stamp(void **state)
@@ -428,6 +478,8 @@ int main(void)
         TEST(wrong_lines),
         TEST(lines_that_may_be_outdated),
         TEST(a_broken_seal),
+        TEST(names_are_fit_to_print),
+        TEST(a_report_is_fit_to_print),
         TEST(a_transaction_without_its_stamp),
         TEST(a_meta_page_that_could_not_be_written),
     };
