@@ -20,6 +20,7 @@
 #include <zmq.h>
 
 #define HEARTBEAT_MS 1000u
+#define AHEAD_WAIT_MS 1 /* for the front to take replies */
 #define STOPPING_MS_MAX 2000u
 #define CLOSING_SECONDS_MAX 1
 
@@ -238,6 +239,11 @@ static void refuse(struct node *node, enum arrival arrival)
     bus_refuse(node->bus, &refusal);
 }
 
+static bool queries_must_wait(const struct node *node)
+{
+    return bus_queries_must_wait(node->bus) || router_is_ahead(node->router);
+}
+
 /* True: it is part of the group. A query is not where nobody waits for its reply, or where it has
  * to wait for a later group itself. */
 static bool read_request(struct node *node, struct text body)
@@ -253,7 +259,7 @@ static bool read_request(struct node *node, struct text body)
         router_drop(node->router);
         return false;
     }
-    if (is_query && bus_queries_must_wait(node->bus) && router_defer(node->router))
+    if (is_query && queries_must_wait(node) && router_defer(node->router))
         return false;
     bus_handle(node->bus, &request);
     return true;
@@ -266,8 +272,7 @@ static size_t read_router(struct node *node)
     enum arrival arrival;
     router_begin_group(node->router);
     while (!bus_group_is_full(node->bus) &&
-           (arrival = router_next(node->router, bus_queries_must_wait(node->bus), &body)) !=
-               ARRIVAL_NONE) {
+           (arrival = router_next(node->router, queries_must_wait(node), &body)) != ARRIVAL_NONE) {
         bool is_taken = true;
         if (arrival == ARRIVAL_REQUEST)
             is_taken = read_request(node, body);
@@ -357,7 +362,7 @@ static void begin_turn(struct node *node)
 static int time_to_wait(const struct node *node)
 {
     if (router_has_turns(node->router))
-        return 0;
+        return router_is_ahead(node->router) ? AHEAD_WAIT_MS : 0;
     return (int)(node->heartbeat_ms > node->now_ms ? node->heartbeat_ms - node->now_ms : 0);
 }
 

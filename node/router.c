@@ -8,6 +8,7 @@
 #include <zmq.h>
 
 #define GROUP_BODY_BYTES_MAX ((size_t)4 * 1024 * 1024) /* of requests */
+#define AHEAD_BYTES_MAX ((uint64_t)2 * 1024 * 1024)    /* of replies */
 #define ID_MAX 255u                                    /* bytes of a routing id (RFC 28) */
 
 /* A request, as the front passed it on: where its reply goes, and its body. Frames are never moved
@@ -40,9 +41,10 @@ struct router {
     struct line *turns_first; /* all of them, in turn */
     struct line *turns_last;
     size_t turns;
-    size_t turns_left;   /* that this group may still look at */
-    struct line *served; /* whose request is being looked at; NULL: it is a new one */
-    bool has_all;        /* the front has passed on its last */
+    size_t turns_left;    /* that this group may still look at */
+    struct line *served;  /* whose request is being looked at; NULL: it is a new one */
+    bool has_all;         /* the front has passed on its last */
+    uint64_t reply_bytes; /* that were sent so far */
     struct message group[GROUP_MAX];
     size_t count;
     size_t body_bytes;
@@ -220,6 +222,11 @@ static void end_turn(struct router *router)
     router->turns_left++;
 }
 
+bool router_is_ahead(const struct router *router)
+{
+    return router->reply_bytes - front_reply_bytes(router->front) > AHEAD_BYTES_MAX;
+}
+
 bool router_has_turns(const struct router *router)
 {
     for (const struct line *line = router->turns_first; line != NULL; line = line->next)
@@ -349,6 +356,7 @@ static void send_reply(struct router *router, struct message *message, struct te
         zmq_msg_init(&reply); /* no reply, then */
     else if (body.len > 0)
         memcpy(zmq_msg_data(&reply), body.data, body.len);
+    router->reply_bytes += body.len; /* before the front can count them */
     handover_send(&handover_replies);
     zmq_send(router->socket, router->id, router->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT);
     zmq_msg_send(&message->head, router->socket, ZMQ_SNDMORE | ZMQ_DONTWAIT);

@@ -58,6 +58,10 @@ void router_reply(struct router *router, size_t index, struct text body);
 
 void router_end_group(struct router *router);
 
+/* Whether so many bytes of replies wait for the front that queries had better wait: it has still to
+ * say whose replies are not read. */
+bool router_is_ahead(const struct router *router);
+
 /* Whether something that waits can be served at once. */
 bool router_has_turns(const struct router *router);
 

@@ -210,8 +210,9 @@ bool lmdb_env_is_in_place(const struct lmdb_env *env, char error[LMDB_ERROR_BYTE
     if (fstatat(env->directory_fd, DATA_FILE, &status, 0) != 0)
         return fail(error, "%s/" DATA_FILE " cannot be found any more: %s", env->directory,
                     strerror(errno));
-    return is_inode(&status, env->file_inode) ||
-           fail(error, "%s/" DATA_FILE " was replaced by another file", env->directory);
+    if (!is_inode(&status, env->file_inode))
+        return fail(error, "%s/" DATA_FILE " was replaced by another file", env->directory);
+    return true;
 }
 
 static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char *error)

@@ -25,6 +25,7 @@
 #define REQUEST_MEMORY 384u
 
 #define REPLIES_PER_TURN 2048u
+#define REPLY_BYTES_PER_TURN ((size_t)1024 * 1024) /* before they are sent */
 
 /* ---- requests ---- */
 
@@ -256,7 +257,8 @@ static struct text frame_text(zmq_msg_t *frame)
 
 bool clients_take_replies(struct front *front)
 {
-    for (unsigned i = 0; i < REPLIES_PER_TURN; i++) {
+    size_t bytes = 0;
+    for (unsigned i = 0; i < REPLIES_PER_TURN && bytes < REPLY_BYTES_PER_TURN; i++) {
         zmq_msg_t head;
         zmq_msg_t body;
         if (!receive(front, &head))
@@ -265,6 +267,8 @@ bool clients_take_replies(struct front *front)
         assert(is_whole);
         handover_receive(&handover_replies);
         take_reply(front, frame_text(&head), frame_text(&body));
+        bytes += zmq_msg_size(&body);
+        count(&front->counts.reply_bytes, zmq_msg_size(&body));
         zmq_msg_close(&head);
         zmq_msg_close(&body);
     }

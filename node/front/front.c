@@ -394,6 +394,11 @@ unsigned front_client_state(const struct front *front, uint32_t slot)
     return atomic_load_explicit(&front->states[slot], memory_order_relaxed);
 }
 
+uint64_t front_reply_bytes(const struct front *front)
+{
+    return atomic_load_explicit(&front->counts.reply_bytes, memory_order_relaxed);
+}
+
 uint32_t front_slots(const struct front *front)
 {
     return front->slot_count;

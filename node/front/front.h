@@ -78,6 +78,10 @@ enum client_state {
 /* Any of enum client_state. */
 unsigned front_client_state(const struct front *front, uint32_t slot);
 
+/* Bytes of replies that the front has taken from the ROUTER so far: what was sent and not taken
+ * waits in between. */
+uint64_t front_reply_bytes(const struct front *front);
+
 /* How many slots there are: each is less. */
 uint32_t front_slots(const struct front *front);
 

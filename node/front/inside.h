@@ -83,24 +83,26 @@ struct peer {
     uint32_t serial;
     uint32_t events; /* that epoll watches for */
     struct zmtp_reader reader;
-    struct bytes out;      /* to be sent */
-    struct bytes unparsed; /* received, and has to wait */
-    struct bytes content;  /* of a message's frame that has not come whole */
-    struct bytes command;  /* the same of a command */
-    bool is_in_message;    /* a message has begun and not ended */
-    bool is_last_frame;    /* of it, the one under way */
-    bool is_in_command;    /* the frame under way is a command */
-    bool is_waiting;       /* it is in front.waiting: not read from */
-    bool is_unsent;        /* it is in front.unsent: `out` has something new */
-    bool is_blocked;       /* its socket takes no more for now */
-    bool has_ended;        /* its peer has closed; what it sent before is still taken in */
-    bool is_in_list;       /* in front.peers */
-    size_t cost;           /* what the budget was charged */
-    uint64_t began_ms;     /* when the connection was made */
-    uint64_t heard_ms;     /* when something came last */
-    uint64_t pinged_ms;    /* when it was sent the last PING or PONG of our own */
-    uint64_t sent_ms;      /* when its socket took something last, or `out` was empty */
-    struct peer *next;     /* in front.peers, ... */
+    struct bytes out;       /* to be sent */
+    struct bytes unparsed;  /* received, and has to wait */
+    struct bytes content;   /* of a message's frame that has not come whole */
+    struct bytes command;   /* the same of a command */
+    bool is_in_message;     /* a message has begun and not ended */
+    bool is_last_frame;     /* of it, the one under way */
+    bool is_in_command;     /* the frame under way is a command */
+    bool is_held;           /* the message that begins now has to wait */
+    struct zmtp_piece held; /* its first frame */
+    bool is_waiting;        /* it is in front.waiting: not read from */
+    bool is_unsent;         /* it is in front.unsent: `out` has something new */
+    bool is_blocked;        /* its socket takes no more for now */
+    bool has_ended;         /* its peer has closed; what it sent before is still taken in */
+    bool is_in_list;        /* in front.peers */
+    size_t cost;            /* what the budget was charged */
+    uint64_t began_ms;      /* when the connection was made */
+    uint64_t heard_ms;      /* when something came last */
+    uint64_t pinged_ms;     /* when it was sent the last PING or PONG of our own */
+    uint64_t sent_ms;       /* when its socket took something last, or `out` was empty */
+    struct peer *next;      /* in front.peers, ... */
     struct peer *previous;
     struct peer *next_waiting; /* ... in front.waiting, ... */
     struct peer *next_unsent;  /* ... in front.unsent */
@@ -148,6 +150,7 @@ struct front_counts {
     _Atomic uint64_t replies_dropped;
     _Atomic uint64_t requests_dropped;
     _Atomic uint64_t events_missed;
+    _Atomic uint64_t reply_bytes; /* see front_reply_bytes */
 };
 
 static inline void count(_Atomic uint64_t *counter, uint64_t more)
@@ -277,7 +280,7 @@ void peers_relieve(struct front *front);
 
 /* ---- what is different for each kind: clients.c, subscribers.c, feeds.c ---- */
 
-/* Whether the next frame has to wait. Requires: none is under way. */
+/* Whether the next message has to wait. */
 bool client_must_wait(const struct front *front, const struct peer *peer);
 bool subscriber_must_wait(const struct front *front, const struct peer *peer);
 bool feed_must_wait(struct front *front, struct peer *peer);

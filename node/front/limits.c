@@ -2,7 +2,7 @@
 #include "node/front/inside.h"
 
 #define IDLE_MS 1000u         /* after which empty buffers are given back */
-#define UNREAD_GRACE_MS 1000u /* in which a client with too much unread has to read something */
+#define UNREAD_GRACE_MS 5000u /* in which a client with too much unread has to read something */
 #define STUCK_MS 250u         /* after which replies that nobody reads count as stuck */
 
 /* ---- memory ---- */
@@ -54,9 +54,9 @@ static void relieve(struct front *front)
 
 /* ---- time ---- */
 
-/* Who is not read from cannot be heard, and cannot be answered: it is told now and then that we are
- * here, as its own end may be waiting for that. Who does not read cannot answer: TCP knows whether
- * it is there still, and a subscriber may take as long as it likes. */
+/* Who is not read from cannot be heard, and gets no PONG: it gets a PING now and then, as its own
+ * end may give up where it hears nothing. Who does not read cannot answer: TCP knows whether it is
+ * there still, and a subscriber may take as long as it likes. */
 static void heartbeat(struct front *front, struct peer *peer)
 {
     uint64_t interval = (uint64_t)front->config->heartbeat_ms;
@@ -64,13 +64,13 @@ static void heartbeat(struct front *front, struct peer *peer)
     unsigned char frame[ZMTP_PING_MAX];
     if (peer->is_waiting || peer->is_blocked)
         peer->heard_ms = front->now_ms;
-    if (peer->is_waiting && peer->out.len == 0)
-        peer_put(front, peer, frame, zmtp_put_pong(frame, text_of("")));
     if (front->now_ms - peer->heard_ms >= timeout) {
         peer_end(front, peer);
         return;
     }
-    if (front->now_ms - peer->heard_ms < interval || front->now_ms - peer->pinged_ms < interval)
+    bool is_silent =
+        front->now_ms - peer->heard_ms >= interval && front->now_ms - peer->pinged_ms >= interval;
+    if (!is_silent && !peer->is_waiting)
         return;
     peer->pinged_ms = front->now_ms;
     if (peer->out.len == 0)

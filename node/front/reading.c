@@ -91,13 +91,41 @@ static bool take_command(struct front *front, struct peer *peer, struct text com
     return peer->kind != PEER_SUBSCRIBER || subscriber_command(front, peer, command);
 }
 
-static bool begin_frame(struct front *front, struct peer *peer, const struct zmtp_piece *piece)
+static bool must_wait(struct front *front, struct peer *peer)
 {
-    peer->is_in_command = (piece->flags & ZMTP_COMMAND) != 0;
-    if (peer->is_in_command)
-        return piece->size <= COMMAND_MAX;
+    switch (peer->kind) {
+    case PEER_CLIENT:
+        return client_must_wait(front, peer);
+    case PEER_SUBSCRIBER:
+        return subscriber_must_wait(front, peer);
+    case PEER_FEED:
+        return feed_must_wait(front, peer);
+    }
+    return false;
+}
+
+/* What can be held where it begins: messages, and commands by which a subscriber subscribes. Other
+ * commands need not wait: a PING is answered at once. */
+static bool can_be_held(const struct peer *peer, bool is_command)
+{
     if (peer->phase != PEER_OPEN)
         return false;
+    return is_command ? peer->kind == PEER_SUBSCRIBER : !peer->is_in_message;
+}
+
+static bool begin_frame(struct front *front, struct peer *peer, const struct zmtp_piece *piece)
+{
+    bool is_command = (piece->flags & ZMTP_COMMAND) != 0;
+    if (is_command ? piece->size > COMMAND_MAX : peer->phase != PEER_OPEN)
+        return false;
+    if (can_be_held(peer, is_command) && must_wait(front, peer)) {
+        peer->is_held = true;
+        peer->held = *piece;
+        return true;
+    }
+    peer->is_in_command = is_command;
+    if (is_command)
+        return true;
     peer->is_in_message = true;
     peer->is_last_frame = (piece->flags & ZMTP_MORE) == 0;
     switch (peer->kind) {
@@ -145,30 +173,22 @@ static bool take_content(struct front *front, struct peer *peer, const struct zm
     return is_fine;
 }
 
-static bool must_wait(struct front *front, struct peer *peer)
+/* A message that was held where it begins goes on. */
+static void let_go(struct front *front, struct peer *peer)
 {
-    bool is_between =
-        !peer->reader.is_in_frame && peer->reader.header_len == 0 && !peer->is_in_message;
-    if (!is_between || peer->phase != PEER_OPEN)
-        return false;
-    switch (peer->kind) {
-    case PEER_CLIENT:
-        return client_must_wait(front, peer);
-    case PEER_SUBSCRIBER:
-        return subscriber_must_wait(front, peer);
-    case PEER_FEED:
-        return feed_must_wait(front, peer);
-    }
-    return false;
+    if (!peer->is_held || must_wait(front, peer))
+        return;
+    peer->is_held = false;
+    if (!begin_frame(front, peer, &peer->held))
+        peer_end(front, peer);
 }
 
 /* Takes in as much of the input as need not wait. */
 static void take(struct front *front, struct peer *peer, struct text *input)
 {
     struct zmtp_piece piece;
-    while (peer->phase != PEER_GONE && (input->len > 0 || peer->reader.is_in_frame)) {
-        if (must_wait(front, peer))
-            return;
+    while (peer->phase != PEER_GONE && !peer->is_held &&
+           (input->len > 0 || peer->reader.is_in_frame)) {
         bool is_fine = true;
         switch (zmtp_read(&peer->reader, input, &piece)) {
         case ZMTP_NEED_MORE:
@@ -193,8 +213,10 @@ static void take(struct front *front, struct peer *peer, struct text *input)
 
 static void take_unparsed(struct front *front, struct peer *peer)
 {
-    struct text input = {(const char *)bytes_front(&peer->unparsed), peer->unparsed.len};
-    size_t all = input.len;
+    if (peer->phase == PEER_GONE)
+        return;
+    size_t all = peer->unparsed.len;
+    struct text input = {all > 0 ? (const char *)bytes_front(&peer->unparsed) : "", all};
     take(front, peer, &input);
     if (peer->phase == PEER_GONE)
         return;
@@ -224,10 +246,10 @@ static bool read_some(struct front *front, struct peer *peer)
     return peer->phase != PEER_GONE;
 }
 
-static bool may_be_read(struct front *front, struct peer *peer)
+static bool may_be_read(const struct front *front, const struct peer *peer)
 {
-    return peer->fd >= 0 && peer->unparsed.len == 0 && !front->has_stopped_reading &&
-           !must_wait(front, peer) && !is_over_its_share(front, peer);
+    return peer->fd >= 0 && peer->unparsed.len == 0 && !peer->is_held &&
+           !front->has_stopped_reading && !is_over_its_share(front, peer);
 }
 
 /* The other end has closed, or the connection broke. What came before is still to be read, and
@@ -275,9 +297,9 @@ void peer_ready(struct front *front, struct peer *peer, uint32_t events)
  * at once. */
 static bool resume(struct front *front, struct peer *peer)
 {
-    if (peer->unparsed.len > 0)
-        take_unparsed(front, peer);
-    else if (peer->has_ended && may_be_read(front, peer))
+    let_go(front, peer);
+    take_unparsed(front, peer);
+    if (peer->has_ended && may_be_read(front, peer))
         read_some(front, peer);
     if (peer->phase == PEER_GONE)
         return false;

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-enum { HIGH = 200 }; /* a descriptor that nothing else has */
+#define HIGH ((size_t)200) /* a descriptor that nothing else has */
 
 static void set_limit(size_t limit)
 {
@@ -39,10 +39,10 @@ static void test_all_that_are_open_count(void **state)
     assert_true(low >= 0);
     assert_int_equal(needed(0), before + 1);
     set_limit(2 * HIGH);
-    assert_int_equal(dup2(STDERR_FILENO, HIGH), HIGH);
+    assert_int_equal(dup2(STDERR_FILENO, (int)HIGH), HIGH);
     set_limit(HIGH); /* it stays open beyond the limit, and takes no place below it */
     assert_int_equal(needed(0), before + 1);
-    close(HIGH);
+    close((int)HIGH);
     close(low);
     assert_int_equal(needed(0), before);
 }

@@ -154,6 +154,41 @@ static void a_second_node_is_refused(void **state)
     contract_close(&c);
 }
 
+static void expect_elsewhere(struct disk_store *disk, const char *why)
+{
+    assert_false(lmdb_store_is_in_place(disk->store, disk->error));
+    assert_non_null(strstr(disk->error, disk->directory));
+    if (strstr(disk->error, why) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", disk->error, why);
+}
+
+static void a_store_knows_whether_it_is_in_its_place(void **state)
+{
+    (void)state;
+    struct disk_store *disk = disk_store_create();
+    char elsewhere[96];
+    char file[128];
+    char other[128];
+    snprintf(elsewhere, sizeof elsewhere, "%s.moved", disk->directory);
+    snprintf(file, sizeof file, "%s/data.mdb", disk->directory);
+    snprintf(other, sizeof other, "%s/other", disk->directory);
+    assert_true(lmdb_store_is_in_place(disk->store, disk->error));
+    assert_int_equal(rename(disk->directory, elsewhere), 0);
+    expect_elsewhere(disk, "cannot be found any more");
+    assert_int_equal(mkdir(disk->directory, 0700), 0);
+    expect_elsewhere(disk, "was replaced by another one");
+    assert_int_equal(rmdir(disk->directory), 0);
+    assert_int_equal(rename(elsewhere, disk->directory), 0);
+    assert_true(lmdb_store_is_in_place(disk->store, disk->error)); /* it came back */
+    assert_int_equal(rename(file, other), 0);
+    expect_elsewhere(disk, "data.mdb cannot be found any more");
+    assert_int_equal(symlink("node.lock", file), 0);
+    expect_elsewhere(disk, "data.mdb was replaced by another file");
+    assert_int_equal(rename(other, file), 0);
+    assert_true(lmdb_store_is_in_place(disk->store, disk->error));
+    disk_store_destroy(disk);
+}
+
 /* ---- a full store ---- */
 
 static void a_full_store_takes_nothing_and_goes_on(void **state)
@@ -493,6 +528,7 @@ int main(void)
         cmocka_unit_test(fewer_ids_are_kept_after_a_change_of_the_limit),
         cmocka_unit_test(a_directory_is_made_for_its_owner_alone),
         cmocka_unit_test(a_second_node_is_refused),
+        cmocka_unit_test(a_store_knows_whether_it_is_in_its_place),
         cmocka_unit_test(a_full_store_takes_nothing_and_goes_on),
         cmocka_unit_test(a_file_that_was_cut_is_refused),
         cmocka_unit_test(damaged_records_are_noticed),
