@@ -166,15 +166,32 @@ void connection_subscribe(struct connection *connection, const char *prefix)
     }
 }
 
+/* The first frame of the envelope of a request, where it has two. The number's byte order is
+ * nobody else's business. */
+static struct text number_frame(const uint32_t *number)
+{
+    return (struct text){(const char *)number, sizeof *number};
+}
+
+static bool send_frame(struct connection *connection, struct text frame, int flags)
+{
+    return zmq_send(connection->socket, frame.data, frame.len, ZMQ_DONTWAIT | flags) >= 0;
+}
+
 bool connection_send(struct connection *connection, struct text body)
 {
-    if (zmq_send(connection->socket, "", 0, ZMQ_DONTWAIT | ZMQ_SNDMORE) != 0 ||
-        zmq_send(connection->socket, body.data, body.len, ZMQ_DONTWAIT) < 0)
+    struct text number = number_frame(&connection->requests);
+    bool is_numbered = connection->requests > 0;
+    if ((is_numbered && !send_frame(connection, number, ZMQ_SNDMORE)) ||
+        !send_frame(connection, text_of(""), ZMQ_SNDMORE) || !send_frame(connection, body, 0))
         return false;
     if (connection->transport.verbose) {
-        trace_frame("->", 0, text_of(""), false);
-        trace_frame("->", 1, body, true);
+        if (is_numbered)
+            trace_frame("->", 0, number, false);
+        trace_frame("->", is_numbered, text_of(""), false);
+        trace_frame("->", 1u + is_numbered, body, true);
     }
+    connection->requests++;
     return true;
 }
 
@@ -199,6 +216,17 @@ bool connection_receive(struct connection *connection, struct frames *out)
         zmq_msg_close(&frame);
     }
     return true;
+}
+
+zmq_msg_t *connection_take_reply(struct connection *connection, struct frames *received)
+{
+    uint32_t number = connection->replies++;
+    zmq_msg_t *frame = received->frames;
+    bool is_numbered = number > 0;
+    bool is_reply = received->count == 2u + is_numbered &&
+                    (!is_numbered || text_equal(frame_text(frame++), number_frame(&number))) &&
+                    zmq_msg_size(frame++) == 0;
+    return is_reply ? frame : NULL;
 }
 
 void frames_close(struct frames *frames)

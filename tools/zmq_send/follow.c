@@ -159,9 +159,9 @@ static void catch_up(struct follow *follow)
     follow->has_caught_up = true;
 }
 
-static void end_in_broken_feed(struct follow *follow)
+static void end_in_broken_feed(struct follow *follow, const char *why)
 {
-    complain("what came from %s breaks the protocol", follow->options->events);
+    complain("what came from %s breaks the protocol: %s", follow->options->events, why);
     end(follow, STATUS_BAD_REPLY);
 }
 
@@ -170,7 +170,7 @@ static void take_pulse(struct follow *follow, const msgpack_object *body)
 {
     uint64_t seq;
     if (!body_count(body, "seq", &seq)) {
-        end_in_broken_feed(follow);
+        end_in_broken_feed(follow, "a Heartbeat or Welcome has no seq");
         return;
     }
     if (seq < follow->heard) {
@@ -201,7 +201,7 @@ static void take_event(struct follow *follow, const msgpack_object *body)
 {
     struct seen_event event;
     if (!read_event(body, &event)) {
-        end_in_broken_feed(follow);
+        end_in_broken_feed(follow, "an event lacks a key that all events have");
         return;
     }
     if (event.seq > follow->heard)
@@ -222,9 +222,13 @@ static void take_message(struct follow *follow, struct frames *message)
 {
     msgpack_unpacked body;
     const char *why;
-    if (message->count != 2 || !body_unpack(&body, zmq_msg_data(&message->frames[1]),
-                                            zmq_msg_size(&message->frames[1]), &why)) {
-        end_in_broken_feed(follow);
+    if (message->count != 2) {
+        end_in_broken_feed(follow, "a message is not a topic and a body");
+        return;
+    }
+    if (!body_unpack(&body, zmq_msg_data(&message->frames[1]), zmq_msg_size(&message->frames[1]),
+                     &why)) {
+        end_in_broken_feed(follow, why);
         return;
     }
     struct text topic = frame_text(&message->frames[0]);

@@ -138,7 +138,7 @@ void pipeline_add(struct pipeline *pipeline, struct text body)
         memcpy(entry->body, body.data, body.len);
     entry->len = body.len;
     pipeline->bytes += body.len;
-    entry->answer.repeatable = body_is_repeatable(body.data, body.len);
+    answer_expect(&entry->answer, body);
     if (pipeline->hopeless && !is_up(pipeline))
         fail_unreached(pipeline, entry);
 }
@@ -167,6 +167,14 @@ bool pipeline_take(struct pipeline *pipeline, struct answer *out)
     return true;
 }
 
+static struct entry *oldest_unfinished(struct pipeline *pipeline)
+{
+    for (size_t i = 0; i < pipeline->count; i++)
+        if (entry_at(pipeline, i)->state != ENTRY_FINISHED)
+            return entry_at(pipeline, i);
+    return NULL;
+}
+
 /* The oldest request that this connection owes a reply; NULL where there is none. */
 static struct entry *next_to_answer(struct pipeline *pipeline)
 {
@@ -178,24 +186,19 @@ static struct entry *next_to_answer(struct pipeline *pipeline)
     return NULL;
 }
 
-static void receive(struct pipeline *pipeline)
+/* NULL, or what is wrong with it. */
+static const char *take_reply(struct pipeline *pipeline, struct frames *reply)
 {
-    struct frames reply;
-    while (connection_receive(pipeline->connection, &reply)) {
-        struct entry *entry = next_to_answer(pipeline);
-        if (entry == NULL) {
-            complain("a reply came that nothing was asked for");
-            pipeline->strays++;
-        } else if (reply.count != 2 || zmq_msg_size(&reply.frames[0]) != 0) {
-            fail(pipeline, entry, ANSWER_BAD_REPLY, "a reply from ",
-                 "its frames are not an empty one and a body");
-        } else {
-            zmq_msg_init(&entry->answer.body);
-            zmq_msg_move(&entry->answer.body, &reply.frames[1]);
-            finish(pipeline, entry, ANSWER_REPLY);
-        }
-        frames_close(&reply);
-    }
+    struct entry *entry = next_to_answer(pipeline);
+    if (entry == NULL)
+        return "a reply came that nothing was asked for";
+    zmq_msg_t *body = connection_take_reply(pipeline->connection, reply);
+    if (body == NULL)
+        return "the frames of a reply are not the envelope of the oldest request and a body";
+    zmq_msg_init(&entry->answer.body);
+    zmq_msg_move(&entry->answer.body, body);
+    finish(pipeline, entry, ANSWER_REPLY);
+    return NULL;
 }
 
 static void send_waiting(struct pipeline *pipeline)
@@ -229,6 +232,33 @@ static void drop_connection(struct pipeline *pipeline, const char *why, int64_t 
     pipeline->retry_at_ms = clock_now_ms() + retry_in_ms;
 }
 
+/* What came belongs to no request, so that nothing that comes after it can be trusted either. Of
+ * the requests one has to tell of it. */
+static void break_off(struct pipeline *pipeline, const char *why)
+{
+    struct entry *entry = oldest_unfinished(pipeline);
+    if (entry != NULL) {
+        fail(pipeline, entry, ANSWER_BAD_REPLY, "the protocol was broken by ", why);
+    } else {
+        complain("the protocol was broken by %s: %s", pipeline->endpoint, why);
+        pipeline->strays++;
+    }
+    drop_connection(pipeline, "it broke the protocol", pipeline->retry_ms);
+}
+
+static void receive(struct pipeline *pipeline)
+{
+    struct frames reply;
+    while (connection_receive(pipeline->connection, &reply)) {
+        const char *why = take_reply(pipeline, &reply);
+        frames_close(&reply);
+        if (why != NULL) {
+            break_off(pipeline, why);
+            return;
+        }
+    }
+}
+
 static void lose_connection(struct pipeline *pipeline)
 {
     bool refused = pipeline->connection->refused;
@@ -254,6 +284,8 @@ static void use_connection(struct pipeline *pipeline)
 {
     connection_update(pipeline->connection);
     receive(pipeline); /* after the update: what came before the connection ended still counts */
+    if (pipeline->connection == NULL)
+        return;
     if (pipeline->connection->state == CONNECTION_DOWN || is_overdue(pipeline)) {
         lose_connection(pipeline);
     } else if (is_up(pipeline)) {
@@ -261,14 +293,6 @@ static void use_connection(struct pipeline *pipeline)
         pipeline->hopeless = false;
         send_waiting(pipeline);
     }
-}
-
-static struct entry *oldest_unfinished(struct pipeline *pipeline)
-{
-    for (size_t i = 0; i < pipeline->count; i++)
-        if (entry_at(pipeline, i)->state != ENTRY_FINISHED)
-            return entry_at(pipeline, i);
-    return NULL;
 }
 
 static void expire(struct pipeline *pipeline)

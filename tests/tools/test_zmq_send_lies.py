@@ -1,0 +1,146 @@
+"""zmq-send and a server that lies: it ends with the status that the protocol has for that,
+and in one line."""
+
+import os
+import sys
+import unittest
+
+import msgpack
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from fake_node import FakeNode, Running, event, pack, run
+from liar import Liar, message, reply
+
+import zmtp
+
+
+class Ids(unittest.TestCase):
+    """The id of a reply is that of its request."""
+
+    def answered(self, request, value):
+        with FakeNode(lambda _: pack(value)) as node:
+            status, lines, errors = run(node, "--raw", "-", stdin=pack(request))
+        self.assertEqual(len(lines), 0 if status == 5 else 1)
+        self.assertEqual(errors.count("\n"), 1 if status == 5 else 0, errors)
+        return status
+
+    def test_of_one_that_was_sent(self):
+        request = {"type": "Allocate", "id": "a"}
+        for value, expected in (({"ok": True, "id": "a"}, 0), ({"ok": False, "error": "out_of_stock", "id": "a"}, 1),
+                                ({"ok": True, "id": "b"}, 5), ({"ok": True}, 5), ({"ok": True, "id": None}, 5),
+                                ({"ok": True, "id": 7}, 5), ({"ok": True, "id": b"a"}, 5),
+                                ({"ok": False, "error": "out_of_stock"}, 5),
+                                ({"ok": False, "error": "malformed"}, 1),
+                                ({"ok": False, "error": "too_large"}, 1),
+                                ({"ok": False, "error": "malformed", "id": "b"}, 5)):
+            with self.subTest(value=value):
+                self.assertEqual(self.answered(request, value), expected)
+
+    def test_where_none_was_sent(self):
+        for request in ({"type": "Ping"}, {"type": "Ping", "id": None}, {"type": "Ping", "id": "\x01"},
+                        {"type": "Ping", "id": 7}, {"type": "Ping", "id": ""}, [1]):
+            for value, expected in (({"ok": True}, 0), ({"ok": True, "id": None}, 0), ({"ok": True, "id": "a"}, 5),
+                                    ({"ok": True, "id": 7}, 5), ({"ok": False, "error": "malformed", "id": ""}, 5)):
+                with self.subTest(request=request, value=value):
+                    self.assertEqual(self.answered(request, value), expected)
+
+
+def one_after_the_other(handler):
+    """Serves requests in their order: `handler(number, request)` makes what is sent for each."""
+    def serve(connection):
+        for number in range(1000):
+            connection.sendall(handler(number, zmtp.receive_message(connection)))
+    return serve
+
+
+class Places(unittest.TestCase):
+    """A reply is never shown for another request, though the server lies about the second of six."""
+
+    REQUESTS = 6
+
+    @staticmethod
+    def honest(request, **more):
+        asked = {key: value for key, value in msgpack.unpackb(request[-1]).items() if key in ("id", "n")}
+        return reply(request, dict(asked, ok=True, **more))
+
+    def lie(self, wrong, with_ids):
+        """`wrong(request, earlier, hold)` makes what is sent for the second request."""
+        def handler(number, request):
+            earlier.append(request)
+            return wrong(request, earlier) if number == 1 else self.honest(request)
+        earlier = []
+        text = "".join('{"type":"Ping","n":%d%s}' % (n, ',"id":"i%d"' % n if with_ids else "")
+                       for n in range(self.REQUESTS)).encode()
+
+        def serve(connection):
+            earlier.clear()
+            one_after_the_other(handler)(connection)
+        with Liar(serve) as liar:
+            return run(None, "-e", liar.commands, "--timeout", "2", "-", stdin=text)
+
+    ROWS = {
+        "twice": lambda self, request, earlier: self.honest(request) * 2,
+        "of the one before": lambda self, request, earlier: self.honest(earlier[0]),
+        "left out": lambda self, request, earlier: b"",
+        "body twice": lambda self, request, earlier: message(*request[:-1], *[pack({"ok": True})] * 2),
+        "no delimiter": lambda self, request, earlier: message(pack({"ok": True})),
+        "delimiter alone": lambda self, request, earlier: message(b""),
+        "two delimiters": lambda self, request, earlier: message(b"", *request[:-1], pack({"ok": True})),
+        "the envelope of nobody": lambda self, request, earlier: message(b"nobody", b"", pack({"ok": True})),
+        "the body before the delimiter": lambda self, request, earlier: message(pack({"ok": True}), b""),
+    }
+
+    def test_places(self):
+        for name, wrong in self.ROWS.items():
+            for with_ids in (False, True):
+                with self.subTest(lie=name, with_ids=with_ids):
+                    status, lines, errors = self.lie(lambda request, earlier: wrong(self, request, earlier),
+                                                     with_ids)
+                    self.assertEqual((status, len(lines)), (5, self.REQUESTS), errors)
+                    shown = [line.get("n") for line in lines]
+                    self.assertEqual([n for n in shown if n not in (None, shown.index(n))], [], lines)
+                    self.assertEqual(lines[0], dict({"id": "i0"} if with_ids else {}, n=0, ok=True))
+
+    def test_a_reply_before_the_request(self):
+        def serve(connection):
+            connection.sendall(message(b"", pack({"ok": True, "early": 1})))
+            one_after_the_other(lambda _, request: self.honest(request))(connection)
+        with Liar(serve) as liar:
+            status, lines, errors = run(None, "-e", liar.commands, "-", stdin=b'{"type":"Ping","id":"a"}')
+        self.assertEqual((status, len(lines)), (5, 1), errors)
+        self.assertNotIn("early", lines[0])
+
+
+class Keys(unittest.TestCase):
+    """Keys that are doubled, or no str, at any level, in replies, pages and events."""
+
+    BAD = [b"\x82\xa1a\x01\xa1a\x01", b"\x91\x82\xa1a\x01\xa1a\x02", b"\x81\xa1m\x81\x07\x01", b"\x81\xc4\x01a\x01"]
+
+    def test_replies(self):
+        for bad in self.BAD:
+            with self.subTest(bad=bad), FakeNode(lambda _: b"\x82\xa2ok\xc3\xa1x" + bad) as node:
+                status, lines, errors = run(node, "Ping")
+                self.assertEqual((status, lines, errors.count("\n")), (5, [], 1), errors)
+
+    def test_events(self):
+        good = pack(event(1))
+        for bad in [bytes([good[0] + 1]) + good[1:] + b"\xa1x" + bad for bad in self.BAD] + [
+                bytes([good[0] + 1]) + good[1:] + b"\xa3seq\x01", pack([1]), pack("x")]:
+            with self.subTest(bad=bad), FakeNode(log=[]) as node, Running(node, "sub", "--count", "1") as program:
+                node.wait(lambda: b"\x01Welcome/" in node.subscriptions)
+                node.do(lambda: node.xpub.send_multipart([b"Allocated/RED/", bad]))
+                status, lines, errors = program.end()
+                self.assertEqual((status, lines, errors.count("\n")), (5, [], 1), errors)
+
+    def test_stored_events(self):
+        page = (b"\x85\xa2ok\xc3\xa6events\x91" + bytes([0x87]) + pack(event(1))[1:] + b"\xa3seq\x01"
+                b"\xa4next\xc0\xa4head\x01\xa5first\x01")
+        with FakeNode(lambda _: page, welcome=False) as node, Running(node, "sub", "--from", "1") as program:
+            node.wait(lambda: b"\x01Welcome/" in node.subscriptions)
+            node.do(lambda: node.pulse_now("Welcome/", 1))
+            status, lines, errors = program.end()
+            self.assertEqual((status, lines, errors.count("\n")), (5, [], 1), errors)
+
+
+if __name__ == "__main__":
+    unittest.main()
