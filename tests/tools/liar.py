@@ -1,6 +1,7 @@
 """A server that is no ZeroMQ: what it sends is up to a test, byte by byte."""
 
 import os
+import select
 import socket
 import sys
 import threading
@@ -9,6 +10,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import zmtp
 from fake_node import DEADLINE_S, pack
+
+STALLED_S = 1  # a socket that takes nothing for so long is read by nobody
 
 
 class Liar:
@@ -71,3 +74,18 @@ def message(*frames):
 def reply(request, value):
     """To a request as received."""
     return message(*request[:-1], value if isinstance(value, bytes) else pack(value))
+
+
+def pulse(topic=b"Welcome/", seq=0):
+    return message(topic, pack({"seq": seq, "time": 1}))
+
+
+def pour(connection, data, size_max):
+    """Sends it again and again, up to so many bytes, or until nobody takes any more. Returns how
+    much was taken."""
+    sent, view = 0, memoryview(data)
+    connection.setblocking(False)
+    while sent < size_max and select.select([], [connection], [], STALLED_S)[1]:
+        sent += connection.send(view[sent % len(view):])
+    connection.settimeout(DEADLINE_S)
+    return sent

@@ -1,4 +1,4 @@
-"""zmq-send and a server that lies: it ends with the status that the protocol has for that,
+"""zmq-send and a server that lies: it ends in time, with the status that the protocol has for that,
 and in one line."""
 
 import os
@@ -8,8 +8,8 @@ import unittest
 import msgpack
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from fake_node import FakeNode, Running, event, pack, run
-from liar import Liar, message, reply
+from fake_node import FakeNode, Running, event, free_endpoint, pack, run
+from liar import Liar, message, pour, pulse, reply
 
 import zmtp
 
@@ -140,6 +140,52 @@ class Keys(unittest.TestCase):
             node.do(lambda: node.pulse_now("Welcome/", 1))
             status, lines, errors = program.end()
             self.assertEqual((status, lines, errors.count("\n")), (5, [], 1), errors)
+
+
+class Silence(unittest.TestCase):
+    """`sub` waits for its first Welcome as long as --timeout says."""
+
+    def silent(self, lie, kind, status, said):
+        with Liar(lie, kind=kind) as liar:
+            got, lines, errors = run(None, "--events", liar.events, "--timeout", "0.5", "sub")
+        self.assertEqual((got, lines, errors.count("\n")), (status, [], 1), errors)
+        self.assertIn(said, errors)
+
+    def test_nobody_there(self):
+        endpoint, holder = free_endpoint()
+        with holder:
+            status, lines, errors = run(None, "--events", endpoint, "--timeout", "0.5", "sub")
+        self.assertEqual((status, lines, errors.count("\n")), (3, [], 1), errors)
+        self.assertIn("no connection to " + endpoint, errors)
+
+    def test_no_handshake(self):
+        self.silent(lambda connection: None, None, 3, "no connection")
+
+    def test_no_welcome(self):
+        self.silent(lambda connection: None, b"XPUB", 4, "timed out waiting for a Welcome")
+
+    def test_all_but_a_welcome(self):
+        def lie(connection):
+            zmtp.receive_message(connection)
+            pour(connection, pulse(b"Heartbeat/", 3) + message(b"Allocated/RED/", pack(event(1))), 1 << 30)
+        self.silent(lie, b"XPUB", 4, "timed out waiting for a Welcome")
+
+    def test_connections_that_end_at_once(self):
+        self.silent(lambda connection: connection.shutdown(2), b"XPUB", 4, "timed out waiting for a Welcome")
+
+    def test_afterwards_it_waits_as_long_as_it_takes(self):
+        with FakeNode(log=[event(1)]) as node, Running(node, "--timeout", "0.3", "sub", "--count", "1") as program:
+            node.wait(lambda: b"\x01Welcome/" in node.subscriptions)
+            self.silent(lambda connection: None, b"XPUB", 4, "timed out")  # takes longer
+            node.publish(event(2, 1))
+            self.assertEqual(program.end()[:2], (0, [event(2, 1)]))
+
+    def test_a_page_that_does_not_come(self):
+        with FakeNode(lambda _: None, welcome=False) as node, \
+                Running(node, "--timeout", "0.5", "sub", "--from", "1") as program:
+            node.wait(lambda: b"\x01Welcome/" in node.subscriptions)
+            node.do(lambda: node.pulse_now("Welcome/", 1))
+            self.assertEqual(program.end()[0], 4)
 
 
 if __name__ == "__main__":
