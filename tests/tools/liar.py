@@ -1,16 +1,22 @@
-"""A server that is no ZeroMQ: what it sends is up to a test, byte by byte."""
+"""A server that is no ZeroMQ: what it sends is up to a test, byte by byte. And ways to see what
+zmq-send makes of it."""
 
 import os
 import select
+import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 import zmtp
-from fake_node import DEADLINE_S, pack
+from fake_node import DEADLINE_S, command, environment, pack
 
+# A sanitizer keeps what was freed, and shadows what is used: so many times more memory is usual.
+SANITIZERS = {b"__asan_init": 4, b"__tsan_init": 16}
 STALLED_S = 1  # a socket that takes nothing for so long is read by nobody
 
 
@@ -89,3 +95,47 @@ def pour(connection, data, size_max):
         sent += connection.send(view[sent % len(view):])
     connection.settimeout(DEADLINE_S)
     return sent
+
+
+def sanitizer_factor():
+    with open(os.environ["ZMQ_SEND"], "rb") as program:
+        code = program.read()
+    return max([1] + [factor for name, factor in SANITIZERS.items() if name in code])
+
+
+# The most memory of a process counts from before its exec, when it has that of its parent. So the
+# parent is a small one of its own, which tells the exit status and the memory.
+LAUNCHER = """import os, sys
+status, usage = os.wait4(os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ), 0)[1:]
+os.write(int(sys.argv[1]), b"%d %d" % (os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024))
+"""
+
+
+class Measured:
+    """zmq-send while it runs, its output in a file unless it goes elsewhere."""
+
+    def __init__(self, *arguments, stdin=b"", stdout=None):
+        self.files = [tempfile.TemporaryFile() for _ in range(4)]
+        self.files[0].write(stdin)
+        self.files[0].seek(0)
+        env = environment()
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"
+        self.process = subprocess.Popen(
+            [sys.executable, "-S", "-c", LAUNCHER, str(self.files[3].fileno()),
+             *command(None, *arguments)],
+            env=env, stdin=self.files[0], stdout=stdout or self.files[1], stderr=self.files[2],
+            pass_fds=[self.files[3].fileno()], start_new_session=True)
+        self.watchdog = threading.Timer(DEADLINE_S, os.killpg, (self.process.pid, signal.SIGKILL))
+        self.watchdog.start()
+
+    def end(self):
+        """Exit status, lines of the output, stderr, and the most memory that it had, in bytes."""
+        self.process.wait()
+        self.watchdog.cancel()
+        contents = []
+        for file in self.files:
+            file.seek(0)
+            contents.append(file.read().decode("utf-8", "replace"))
+            file.close()
+        status, peak = map(int, contents[3].split())
+        return status, contents[1].splitlines(), contents[2], peak

@@ -1,17 +1,25 @@
 """zmq-send and a server that lies: it ends in time, with the status that the protocol has for that,
-and in one line."""
+in one line, and with little memory."""
 
+import json
 import os
+import socket
 import sys
+import tempfile
+import threading
 import unittest
 
 import msgpack
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from fake_node import FakeNode, Running, event, free_endpoint, pack, run
-from liar import Liar, message, pour, pulse, reply
+from fake_node import DEADLINE_S, FakeNode, Running, event, free_endpoint, pack, run
+from liar import Liar, Measured, message, pour, pulse, reply, sanitizer_factor
 
 import zmtp
+
+MIB = 1 << 20
+GROWTH_MAX = 64 * MIB
+PING = b"\x04\x07\x04PING\x00\x00"
 
 
 class Ids(unittest.TestCase):
@@ -142,6 +150,149 @@ class Keys(unittest.TestCase):
             self.assertEqual((status, lines, errors.count("\n")), (5, [], 1), errors)
 
 
+class Sizes(unittest.TestCase):
+    """What the server sends without end takes no memory, over TCP and over ipc."""
+
+    LIES = {  # what is poured, and how much of it at most
+        "empty frames without end": (b"\x01\x00" * 32768, 8 * MIB),
+        "small frames without end": (b"\x01\x20" + b"x" * 32, 32 * MIB),
+        "large frames without end": (zmtp.frame(b"x" * (MIB // 2), more=True), 192 * MIB),
+        "one frame over the limit": (b"\x02" + (MIB + 1).to_bytes(8, "big") + b"x" * (MIB + 1), MIB + 10),
+        "one frame of 128 MiB": (b"\x02" + (128 * MIB).to_bytes(8, "big") + b"x" * MIB, 128 * MIB),
+        "one frame of an exabyte": (b"\x02" + (1 << 60).to_bytes(8, "big") + b"x" * MIB, 192 * MIB),
+        "a command of 128 MiB": (b"\x06" + (128 * MIB).to_bytes(8, "big") + b"x" * MIB, 128 * MIB),
+    }
+    table = []
+
+    @classmethod
+    def setUpClass(cls):
+        with FakeNode(log=[event(1)]) as node:
+            cls.usual = {}
+            for kind, arguments in {"request": ["-e", node.commands, "Ping"],
+                                    "sub": ["--events", node.events, "-e", node.commands, "sub", "--from", "1",
+                                            "--count", "1"]}.items():
+                status, _, errors, cls.usual[kind] = Measured(*arguments).end()
+                assert status == 0, errors
+
+    @classmethod
+    def tearDownClass(cls):
+        print("\n| lie | exit | usual MiB | peak MiB |\n|---|---|---|---|", *cls.table, sep="\n", file=sys.stderr,
+              flush=True)
+
+    def check(self, name, kind, end, status=5):
+        got, _, errors, peak = end
+        self.table.append("| %s, %s | %d | %.0f | %.0f |" % (name, kind, got, self.usual[kind] / MIB, peak / MIB))
+        self.assertEqual((got, errors.count("\n")), (status, 1 if status else 0), errors)
+        self.assertLess(peak - self.usual[kind], GROWTH_MAX * sanitizer_factor(), "bytes more than usual")
+
+    def test_to_a_request(self):
+        for name, (data, most) in self.LIES.items():
+            def lie(connection):
+                zmtp.receive_message(connection)
+                pour(connection, data, most)
+            with self.subTest(lie=name), tempfile.TemporaryDirectory() as directory:
+                for path in (None, directory + "/socket"):
+                    with Liar(lie, path=path) as liar:
+                        self.check(name, "request", Measured("-e", liar.commands, "--timeout", "5", "Ping").end())
+
+    def test_to_a_subscriber(self):
+        for name, (data, most) in self.LIES.items():
+            for before in (b"", pulse()):
+                def lie(connection):
+                    zmtp.receive_message(connection)
+                    connection.sendall(before)
+                    pour(connection, data, most)
+                with self.subTest(lie=name, before=before), Liar(lie, kind=b"XPUB") as liar:
+                    self.check(name, "sub", Measured("--events", liar.events, "--timeout", "5", "sub").end())
+
+    def test_replies_that_nobody_asked_for(self):
+        def lie(connection):
+            zmtp.receive_message(connection)
+            pour(connection, message(b"x", pack({"ok": True})), 32 * MIB)
+        with Liar(lie) as liar:
+            self.check("replies unasked", "request", Measured("-e", liar.commands, "Ping").end())
+
+    def test_values_that_take_much_memory(self):
+        body = b"\x82\xa2ok\xc3\xa1x\xdd" + (MIB - 20).to_bytes(4, "big") + b"\xc0" * (MIB - 20)
+        with Liar(one_after_the_other(lambda _, request: reply(request, body))) as liar:
+            self.check("a MiB of nil", "request", Measured("-e", liar.commands, "Ping").end(), status=0)
+
+    def test_pings_without_end_are_answered_one_by_one(self):
+        def lie(connection):
+            request = zmtp.receive_message(connection)
+            connection.sendall(PING * 10000 + reply(request, {"ok": True}))
+        with Liar(lie) as liar:
+            self.check("pings", "request", Measured("-e", liar.commands, "Ping").end(), status=0)
+
+    def test_the_largest_frame_is_taken(self):
+        body = pack({"ok": True, "pad": "x" * (MIB - 14)})
+        self.assertEqual(len(body), MIB)
+        with Liar(one_after_the_other(lambda _, request: reply(request, body))) as liar:
+            self.assertEqual(run(None, "-e", liar.commands, "Ping")[0], 0)
+
+    def slow_reader(self, lie, kind, *arguments, stdin=b""):
+        """zmq-send whose output nobody reads until the server is stuck. Returns what it then
+        wrote, and its end."""
+        ends = os.pipe()
+        with Liar(lie, kind=kind) as liar, os.fdopen(ends[0]) as output:
+            program = Measured("-e", liar.commands, "--events", liar.events, *arguments, stdin=stdin, stdout=ends[1])
+            os.close(ends[1])
+            self.assertTrue(self.is_stuck.wait(DEADLINE_S))
+            lines = [json.loads(line) for line in output]
+            return lines, program.end()
+
+    def setUp(self):
+        self.is_stuck = threading.Event()
+
+    def pour_numbered(self, connection, make, count):
+        """All of them, and tells when nobody takes any more."""
+        data = b""
+        for number in range(count):
+            data = make(number)
+            sent = pour(connection, data, len(data))
+            if sent < len(data):
+                self.is_stuck.set()
+                connection.sendall(data[sent:])
+        self.is_stuck.set()
+
+    def test_events_wait_at_the_server(self):
+        count, pad = 200, "x" * (MIB - 1000)
+
+        def lie(connection):
+            while zmtp.receive_message(connection) != [b"\x01Welcome/"]:
+                continue
+            connection.sendall(pulse())
+            self.pour_numbered(connection, lambda n: message(b"Allocated/RED/", pack(event(n + 1, n, pad=pad))), count)
+        lines, end = self.slow_reader(lie, b"XPUB", "sub", "--count", str(count))
+        self.check("%d MiB of events, not read" % count, "sub", end, status=0)
+        self.assertEqual([line["seq"] for line in lines], list(range(1, count + 1)))
+
+    def test_a_connection_that_ends_while_events_wait(self):
+        """By itself libzmq 4.3.4 aborts where it had stopped reading and finds a PING then."""
+        data = b"".join(message(b"Allocated/RED/", pack(event(n + 1, n))) + PING for n in range(150000))
+
+        def lie(connection):
+            while zmtp.receive_message(connection) != [b"\x01Welcome/"]:
+                continue
+            connection.sendall(pulse())
+            pour(connection, data, len(data))
+            connection.shutdown(socket.SHUT_RDWR)
+            self.is_stuck.set()
+        lines, (status, _, errors, _) = self.slow_reader(lie, b"XPUB", "sub")
+        self.assertEqual([line["seq"] for line in lines], list(range(1, len(lines) + 1)))
+        self.assertEqual(status, 6, errors)  # the next Welcome has seq 0 again
+
+    def test_replies_wait_at_the_server(self):
+        count, pad = 200, "x" * (MIB - 1000)
+
+        def lie(connection):
+            requests = [zmtp.receive_message(connection) for _ in range(count)]
+            self.pour_numbered(connection, lambda n: reply(requests[n], {"ok": True, "n": n, "pad": pad}), count)
+        lines, end = self.slow_reader(lie, b"ROUTER", "--timeout", "0.5", "-", stdin=b'{"type":"Ping"}' * count)
+        self.check("%d MiB of replies, not read" % count, "request", end, status=0)
+        self.assertEqual([line.get("n") for line in lines], list(range(count)))
+
+
 class Silence(unittest.TestCase):
     """`sub` waits for its first Welcome as long as --timeout says."""
 
@@ -172,6 +323,10 @@ class Silence(unittest.TestCase):
 
     def test_connections_that_end_at_once(self):
         self.silent(lambda connection: connection.shutdown(2), b"XPUB", 4, "timed out waiting for a Welcome")
+
+    def test_no_zeromq_at_all(self):
+        for greeting in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" + b"\0" * 8 + b"\x7f\x01\x02", b"\xff" + b"\0" * 63):
+            self.silent(lambda connection: connection.sendall(greeting), None, 3, "does not speak the protocol")
 
     def test_afterwards_it_waits_as_long_as_it_takes(self):
         with FakeNode(log=[event(1)]) as node, Running(node, "--timeout", "0.3", "sub", "--count", "1") as program:

@@ -1,6 +1,7 @@
 #include "tools/zmq_send/connection.h"
 
 #include "tools/zmq_send/clock.h"
+#include "tools/zmq_send/intake.h"
 #include "tools/zmq_send/report.h"
 #include "tools/zmq_send/trace.h"
 
@@ -10,16 +11,19 @@
 #include <sys/un.h>
 
 #define MONITORED                                                                                  \
-    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
+    (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |  \
      ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |                       \
      ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED)
 
-/* Events that may wait in a SUB. When it is full the node drops some, which is seen and mended. */
-#define EVENTS_WAITING_MAX 100000
+/* The I/O thread of requests, and that of events: see intake.h. Bits of ZMQ_AFFINITY. */
+#define REQUESTS_THREAD 1u
+#define EVENTS_THREAD 2u
 
 /* A subscriber may hear nothing from a machine that lost its power; this tells it so. */
 #define PEER_HEARTBEAT_MS 5000
 #define PEER_SILENCE_MS 15000
+
+#define NOT_SPOKEN "what listens there does not speak the protocol"
 
 static bool tcp_is_valid(const char *address)
 {
@@ -51,10 +55,11 @@ static bool set_options(void *socket, int socket_type, const char *endpoint)
 {
     /* With IPv6 on, a name such as localhost would mean its IPv6 address alone. */
     bool is_ipv6 = strncmp(endpoint, "tcp://[", 7) == 0;
-    return set_option(socket, ZMQ_LINGER, 0) && set_option(socket, ZMQ_IMMEDIATE, 1) &&
+    uint64_t thread = socket_type == ZMQ_SUB ? EVENTS_THREAD : REQUESTS_THREAD;
+    return zmq_setsockopt(socket, ZMQ_AFFINITY, &thread, sizeof thread) == 0 &&
+           set_option(socket, ZMQ_LINGER, 0) && set_option(socket, ZMQ_IMMEDIATE, 1) &&
            set_option(socket, ZMQ_RECONNECT_IVL, -1) && set_option(socket, ZMQ_IPV6, is_ipv6) &&
-           set_option(socket, ZMQ_SNDHWM, 0) &&
-           set_option(socket, ZMQ_RCVHWM, socket_type == ZMQ_SUB ? EVENTS_WAITING_MAX : 0) &&
+           set_option(socket, ZMQ_SNDHWM, 0) && set_option(socket, ZMQ_RCVHWM, 0) &&
            (socket_type != ZMQ_SUB || (set_option(socket, ZMQ_HEARTBEAT_IVL, PEER_HEARTBEAT_MS) &&
                                        set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, PEER_SILENCE_MS)));
 }
@@ -78,6 +83,7 @@ struct connection *connection_open(struct transport transport, int socket_type,
     connection->transport = transport;
     connection->endpoint = endpoint;
     connection->opened_ms = clock_now_ms();
+    connection->fd = -1;
     connection->why = "nobody answers there";
     connection->socket = zmq_socket(transport.context, socket_type);
     if (connection->socket != NULL && set_options(connection->socket, socket_type, endpoint) &&
@@ -94,6 +100,11 @@ void connection_close(struct connection **connection)
     *connection = NULL;
     if (old == NULL)
         return;
+    old->transport.verbose = false;
+    if (old->monitor != NULL)
+        connection_update(old); /* it may have a descriptor by now, or have lost it */
+    if (old->state != CONNECTION_DOWN)
+        intake_end(old->fd);
     if (old->socket != NULL) {
         zmq_socket_monitor(old->socket, NULL, 0);
         zmq_close(old->socket);
@@ -103,9 +114,26 @@ void connection_close(struct connection **connection)
     free(old);
 }
 
+_Static_assert(ZMTP_FRAME_BYTES_MAX == 1 << 20 && ZMTP_FRAMES_MAX == 4, "the text below says so");
+
+static void take_end(struct connection *connection)
+{
+    enum zmtp_fault fault = intake_fault(connection->fd);
+    connection->state = CONNECTION_DOWN;
+    connection->refused = connection->refused || fault == ZMTP_NOT_SPOKEN;
+    connection->is_broken = fault == ZMTP_TOO_LARGE;
+    if (fault == ZMTP_NOT_SPOKEN)
+        connection->why = NOT_SPOKEN;
+    else if (fault == ZMTP_TOO_LARGE)
+        connection->why = "a frame has more than 1 MiB, or a message more than 4 frames";
+}
+
 static void take_event(struct connection *connection, unsigned event, uint32_t value)
 {
     switch (event) {
+    case ZMQ_EVENT_CONNECTED:
+        connection->fd = (int)value;
+        break;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         connection->state = CONNECTION_UP;
         connection->why = "the connection was closed";
@@ -118,13 +146,13 @@ static void take_event(struct connection *connection, unsigned event, uint32_t v
         connection->refused = true;
         connection->why = value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
                               ? "it does not let this client in without encryption"
-                              : "what listens there does not speak the protocol";
+                              : NOT_SPOKEN;
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
         connection->why = "it closed the connection during the handshake";
         break;
     default: /* DISCONNECTED, or CLOSED: the attempt failed */
-        connection->state = CONNECTION_DOWN;
+        take_end(connection);
         break;
     }
     if (connection->transport.verbose && (connection->state != CONNECTION_OPENING))
@@ -204,6 +232,7 @@ bool connection_receive(struct connection *connection, struct frames *out)
         if (zmq_msg_recv(&frame, connection->socket, ZMQ_DONTWAIT) < 0) {
             zmq_msg_close(&frame);
             frames_close(out); /* empty but at a shutdown: a message arrives as a whole */
+            connection->had_to_wait = intake_drained(connection->fd) || connection->had_to_wait;
             return false;
         }
         more = zmq_msg_more(&frame);

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <zmq.h>
 
+#define CONNECTION_IO_THREADS 2 /* that a context needs for both kinds of sockets */
+
 struct transport {
     void *context; /* of libzmq */
     bool verbose;  /* trace every frame */
@@ -27,8 +29,11 @@ struct connection {
     const char *endpoint;
     enum connection_state state;
     bool refused;    /* down because the other side does not let us in: trying again is useless */
+    bool is_broken;  /* down because the other side broke the protocol */
     const char *why; /* it is down; static text */
     int64_t opened_ms;
+    int fd;            /* -1 while it is not connected; libzmq's */
+    bool had_to_wait;  /* the other side, as messages were not taken; for the owner to reset */
     uint32_t requests; /* sent */
     uint32_t replies;  /* taken */
 };

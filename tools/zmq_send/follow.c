@@ -14,6 +14,7 @@
 #define WELCOME "Welcome/"
 #define PAGE_EVENTS 1000u
 #define MESSAGES_A_ROUND 1000u /* of the feed, before it is time to look at the rest */
+#define LOOK_MS 1000           /* messages that were not subscribed to wake nobody, and take room */
 
 struct follow {
     const struct options *options;
@@ -268,7 +269,9 @@ static void end_without_connection(struct follow *follow)
 static void lose_feed(struct follow *follow)
 {
     follow->trouble = follow->feed->why;
-    if (follow->feed->refused)
+    if (follow->feed->is_broken)
+        end_in_broken_feed(follow, follow->trouble);
+    else if (follow->feed->refused)
         end_without_connection(follow);
     connection_close(&follow->feed);
     follow->retry_at_ms = clock_now_ms() + follow->retry_ms;
@@ -325,15 +328,14 @@ static void give_up(struct follow *follow)
     end(follow, STATUS_UNKNOWN);
 }
 
-/* How long nothing has to be looked at unless something happens; -1: for ever. */
-static long time_to_wait_ms(const struct follow *follow)
+/* When to look again, even if nothing happens. */
+static int64_t next_look_ms(const struct follow *follow)
 {
-    if (follow->feed != NULL && follow->is_welcome)
-        return -1;
     int64_t next_ms = follow->feed == NULL ? follow->retry_at_ms
+                      : follow->is_welcome ? clock_now_ms() + LOOK_MS
                                            : follow->feed->opened_ms + CONNECTION_ATTEMPT_MS;
     bool is_due_before = !follow->has_begun && follow->deadline_ms < next_ms;
-    return clock_wait_ms(is_due_before ? follow->deadline_ms : next_ms);
+    return is_due_before ? follow->deadline_ms : next_ms;
 }
 
 /* Until something happens: in the feed, a signal, or the end of the one who reads the output. */
@@ -348,7 +350,7 @@ static void wait_for_feed(struct follow *follow)
         connection_poll_items(follow->feed, false, items + 2);
         count += CONNECTION_POLL_ITEMS;
     }
-    zmq_poll(items, count, time_to_wait_ms(follow));
+    zmq_poll(items, count, clock_wait_ms(next_look_ms(follow)));
     if (stop_requested() || items[1].revents != 0)
         end(follow, STATUS_DONE);
 }

@@ -8,6 +8,7 @@
 
 #define WINDOW 1000u
 #define WINDOW_BYTES ((size_t)16 << 20)
+#define HELD_BYTES ((size_t)8 << 20) /* of replies: no more is received until they are taken */
 
 enum entry_state {
     ENTRY_WAITING, /* to be sent on the next occasion */
@@ -36,6 +37,7 @@ struct pipeline {
     size_t head;     /* of the ring: the oldest request */
     size_t count;    /* requests in it */
     size_t bytes;    /* of their bodies */
+    size_t held;     /* bytes of replies in it */
     size_t sent;     /* requests from the head on that this connection need not send any more */
     size_t answered; /* and those of them that it will send no reply to any more */
     size_t strays;
@@ -159,6 +161,7 @@ bool pipeline_take(struct pipeline *pipeline, struct answer *out)
     if (out->kind == ANSWER_REPLY) {
         zmq_msg_init(&out->body);
         zmq_msg_move(&out->body, &oldest->answer.body);
+        pipeline->held -= zmq_msg_size(&out->body);
     }
     pipeline->head = (pipeline->head + 1) % WINDOW;
     pipeline->count--;
@@ -197,6 +200,7 @@ static const char *take_reply(struct pipeline *pipeline, struct frames *reply)
         return "the frames of a reply are not the envelope of the oldest request and a body";
     zmq_msg_init(&entry->answer.body);
     zmq_msg_move(&entry->answer.body, body);
+    pipeline->held += zmq_msg_size(&entry->answer.body);
     finish(pipeline, entry, ANSWER_REPLY);
     return NULL;
 }
@@ -246,10 +250,22 @@ static void break_off(struct pipeline *pipeline, const char *why)
     drop_connection(pipeline, "it broke the protocol", pipeline->retry_ms);
 }
 
+/* Time in which replies were not received does not count. */
+static void grant_time(struct pipeline *pipeline)
+{
+    for (size_t i = 0; i < pipeline->count; i++) {
+        struct entry *entry = entry_at(pipeline, i);
+        int64_t deadline_ms = clock_now_ms() + pipeline->timeout_ms;
+        if (entry->deadline_ms < deadline_ms)
+            entry->deadline_ms = deadline_ms;
+    }
+    pipeline->connection->had_to_wait = false;
+}
+
 static void receive(struct pipeline *pipeline)
 {
     struct frames reply;
-    while (connection_receive(pipeline->connection, &reply)) {
+    while (pipeline->held < HELD_BYTES && connection_receive(pipeline->connection, &reply)) {
         const char *why = take_reply(pipeline, &reply);
         frames_close(&reply);
         if (why != NULL) {
@@ -257,10 +273,16 @@ static void receive(struct pipeline *pipeline)
             return;
         }
     }
+    if (pipeline->held >= HELD_BYTES || pipeline->connection->had_to_wait)
+        grant_time(pipeline);
 }
 
 static void lose_connection(struct pipeline *pipeline)
 {
+    if (pipeline->connection->is_broken) {
+        break_off(pipeline, pipeline->connection->why);
+        return;
+    }
     bool refused = pipeline->connection->refused;
     drop_connection(pipeline, pipeline->connection->why, pipeline->retry_ms);
     pipeline->retry_ms =
@@ -284,7 +306,7 @@ static void use_connection(struct pipeline *pipeline)
 {
     connection_update(pipeline->connection);
     receive(pipeline); /* after the update: what came before the connection ended still counts */
-    if (pipeline->connection == NULL)
+    if (pipeline->connection == NULL || pipeline->held >= HELD_BYTES)
         return;
     if (pipeline->connection->state == CONNECTION_DOWN || is_overdue(pipeline)) {
         lose_connection(pipeline);
