@@ -174,6 +174,16 @@ class Verbose(unittest.TestCase):
                      "... 1500 more bytes", "connected"):
             self.assertIn(part, errors)
 
+    def test_the_number_in_an_envelope(self):
+        with FakeNode() as node:
+            status, lines, errors = run(node, "-v", "-", stdin=b'{"type":"Ping"}{"type":"Ping"}')
+        self.assertEqual((status, len(lines)), (0, 2))
+        for way in ("->", "<-"):
+            self.assertEqual(errors.count(way + " frame 0, 0 bytes\n"), 1)
+            self.assertIn(way + " frame 0, 4 bytes\n", errors)
+            self.assertIn(way + " frame 1, 0 bytes\n", errors)
+            self.assertIn(way + " frame 2, ", errors)
+
     def test_what_is_no_msgpack(self):
         with FakeNode() as node:
             self.assertIn("not decoded", run(node, "-v", "--raw", "-", stdin=b"\x81")[2])

@@ -3,7 +3,9 @@ in one line, and with little memory."""
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -12,7 +14,8 @@ import unittest
 import msgpack
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from fake_node import DEADLINE_S, FakeNode, Running, event, free_endpoint, pack, run
+from fake_node import (DEADLINE_S, FakeNode, Running, command, event, free_endpoint, pack,
+                       run)
 from liar import Liar, Measured, message, pour, pulse, reply, sanitizer_factor
 
 import zmtp
@@ -267,6 +270,22 @@ class Sizes(unittest.TestCase):
         self.check("%d MiB of events, not read" % count, "sub", end, status=0)
         self.assertEqual([line["seq"] for line in lines], list(range(1, count + 1)))
 
+    def test_a_signal_while_the_server_waits(self):
+        def lie(connection):
+            while zmtp.receive_message(connection) != [b"\x01Welcome/"]:
+                continue
+            connection.sendall(pulse())
+            data = b"".join(message(b"Allocated/RED/", pack(event(n + 1, n, pad="x" * 1000))) for n in range(50000))
+            self.assertLess(pour(connection, data, len(data)), len(data))
+            self.is_stuck.set()
+        with Liar(lie, kind=b"XPUB") as liar:
+            process = subprocess.Popen(command(liar, "sub"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            with process:
+                self.assertTrue(self.is_stuck.wait(DEADLINE_S))
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(DEADLINE_S), 0)
+                self.assertEqual(process.stderr.read(), b"")
+
     def test_a_connection_that_ends_while_events_wait(self):
         """By itself libzmq 4.3.4 aborts where it had stopped reading and finds a PING then."""
         data = b"".join(message(b"Allocated/RED/", pack(event(n + 1, n))) + PING for n in range(150000))
@@ -281,6 +300,40 @@ class Sizes(unittest.TestCase):
         lines, (status, _, errors, _) = self.slow_reader(lie, b"XPUB", "sub")
         self.assertEqual([line["seq"] for line in lines], list(range(1, len(lines) + 1)))
         self.assertEqual(status, 6, errors)  # the next Welcome has seq 0 again
+
+    def end_gracefully(self, connection):
+        """All that was sent arrives, as it is less than what may wait at zmq-send. Waits until that has
+        closed its side."""
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(4096):
+            continue
+        self.is_stuck.set()
+
+    def test_events_that_came_before_the_end_count(self):
+        """By itself libzmq 4.3.4 throws away what waits, or aborts between two frames."""
+        count, pad = 1500, "x" * 1000
+
+        def lie(connection):
+            while zmtp.receive_message(connection) != [b"\x01Welcome/"]:
+                continue
+            connection.sendall(pulse() + b"".join(message(b"Allocated/RED/", pack(event(n + 1, n, pad=pad)))
+                                                  for n in range(count)))
+            self.end_gracefully(connection)
+        lines, (status, _, errors, _) = self.slow_reader(lie, b"XPUB", "sub")
+        self.assertEqual([line["seq"] for line in lines], list(range(1, count + 1)))
+        self.assertEqual(status, 6, errors)  # the next Welcome has seq 0 again
+
+    def test_replies_that_came_before_the_end_count(self):
+        count, pad = 900, "x" * 1000
+
+        def lie(connection):
+            requests = [zmtp.receive_message(connection) for _ in range(count)]
+            connection.sendall(b"".join(reply(request, {"ok": True, "n": n, "pad": pad})
+                                        for n, request in enumerate(requests)))
+            self.end_gracefully(connection)
+        lines, (status, _, errors, _) = self.slow_reader(lie, b"ROUTER", "-", stdin=b'{"type":"Allocate"}' * count)
+        self.assertEqual([line.get("n") for line in lines], list(range(count)))
+        self.assertEqual(status, 0, errors)
 
     def test_replies_wait_at_the_server(self):
         count, pad = 200, "x" * (MIB - 1000)

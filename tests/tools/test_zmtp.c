@@ -117,9 +117,9 @@ static void a_message_has_a_limit(void **state)
     check(&stream, stream.len, ZMTP_GOOD, ZMTP_FRAMES_MAX, 1);
     for (unsigned i = 0; i < ZMTP_FRAMES_MAX; i++)
         add(&stream, "\x01\x01x", 3);
-    check(&stream, stream.len, ZMTP_GOOD, 2 * ZMTP_FRAMES_MAX, 1);
+    check(&stream, stream.len, ZMTP_GOOD, (uint64_t)2 * ZMTP_FRAMES_MAX, 1);
     add(&stream, "\x00\x01x", 3);
-    check(&stream, stream.len - 2, ZMTP_TOO_LARGE, 2 * ZMTP_FRAMES_MAX + 1, 1);
+    check(&stream, stream.len - 2, ZMTP_TOO_LARGE, (uint64_t)2 * ZMTP_FRAMES_MAX + 1, 1);
 }
 
 int main(void)

@@ -6,6 +6,7 @@
 #include "tools/zmq_send/trace.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/un.h>
@@ -18,6 +19,11 @@
 /* The I/O thread of requests, and that of events: see intake.h. Bits of ZMQ_AFFINITY. */
 #define REQUESTS_THREAD 1u
 #define EVENTS_THREAD 2u
+
+/* A socket that is told not to reconnect, or not to queue what it cannot send yet (ZMQ_IMMEDIATE),
+ * throws away what waits when its connection ends, and aborts where half of a message was taken. So
+ * it may reconnect, in twelve days. */
+#define NEVER_MS (INT_MAX / 2)
 
 /* A subscriber may hear nothing from a machine that lost its power; this tells it so. */
 #define PEER_HEARTBEAT_MS 5000
@@ -57,9 +63,9 @@ static bool set_options(void *socket, int socket_type, const char *endpoint)
     bool is_ipv6 = strncmp(endpoint, "tcp://[", 7) == 0;
     uint64_t thread = socket_type == ZMQ_SUB ? EVENTS_THREAD : REQUESTS_THREAD;
     return zmq_setsockopt(socket, ZMQ_AFFINITY, &thread, sizeof thread) == 0 &&
-           set_option(socket, ZMQ_LINGER, 0) && set_option(socket, ZMQ_IMMEDIATE, 1) &&
-           set_option(socket, ZMQ_RECONNECT_IVL, -1) && set_option(socket, ZMQ_IPV6, is_ipv6) &&
-           set_option(socket, ZMQ_SNDHWM, 0) && set_option(socket, ZMQ_RCVHWM, 0) &&
+           set_option(socket, ZMQ_LINGER, 0) && set_option(socket, ZMQ_RECONNECT_IVL, NEVER_MS) &&
+           set_option(socket, ZMQ_IPV6, is_ipv6) && set_option(socket, ZMQ_SNDHWM, 0) &&
+           set_option(socket, ZMQ_RCVHWM, 0) &&
            (socket_type != ZMQ_SUB || (set_option(socket, ZMQ_HEARTBEAT_IVL, PEER_HEARTBEAT_MS) &&
                                        set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, PEER_SILENCE_MS)));
 }
