@@ -30,12 +30,37 @@ def connect(endpoint, deadline, receive_buffer=None):
     return connection
 
 
+def receive_exactly(connection, size):
+    received = b""
+    while len(received) < size:
+        part = connection.recv(size - len(received))
+        if not part:
+            raise ConnectionError("closed")
+        received += part
+    return received
+
+
+def receive_frame(connection):
+    """Flags and body."""
+    flags, = receive_exactly(connection, 1)
+    size = int.from_bytes(receive_exactly(connection, 8 if flags & 2 else 1), "big")
+    return flags, receive_exactly(connection, size)
+
+
 def shake_hands(connection, kind):
     """After this, messages may follow: a peer takes none before its own READY went out."""
     connection.sendall(GREETING + ready(kind))
-    received = b""
-    while b"\x05READY" not in received:
-        part = connection.recv(1)
-        if not part:
-            raise ConnectionError("closed during the handshake")
-        received += part
+    receive_exactly(connection, len(GREETING))
+    if not receive_frame(connection)[1].startswith(b"\x05READY"):
+        raise ConnectionError("not let in")
+
+
+def receive_message(connection):
+    """The frames of the next message; commands before it are passed over."""
+    frames = []
+    while True:
+        flags, body = receive_frame(connection)
+        if not flags & 4:
+            frames.append(body)
+            if not flags & 1:
+                return frames

@@ -125,6 +125,8 @@ class FakeNode:
             reply = self.handler(request)
         if reply is None:
             return
+        if isinstance(reply, dict) and isinstance(request, dict) and isinstance(request.get("id"), str):
+            reply = dict({"id": request["id"]}, **reply)
         if isinstance(reply, list):  # frames as they are
             self.router.send_multipart([frames[0]] + reply)
         else:

@@ -103,13 +103,13 @@ class Replies(unittest.TestCase):
         self.assertEqual(self.reply({"ok": False, "error": "x"})[:2], (1, [{"ok": False, "error": "x"}]))
 
     def test_shown_as_it_came(self):
-        body = (b"\x89\xa2ok\xc3\xa1z\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa1b\xc4\x02\x00\xff\xa1s\xa3a\xff\x1b"
-                b"\x01\xd0\x80\xa1e\xd4\x05\x07\xa1f\xcb\x7f\xf0\0\0\0\0\0\0\xa2zz\xcb\x40\0\0\0\0\0\0\0\xa1u\xa2\xc3\xa9")
+        body = (b"\x88\xa2ok\xc3\xa1z\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa1b\xc4\x02\x00\xff\xa1s\xa3a\xff\x1b"
+                b"\xa1e\xd4\x05\x07\xa1f\xcb\x7f\xf0\0\0\0\0\0\0\xa2zz\xcb\x40\0\0\0\0\0\0\0\xa1u\xa2\xc3\xa9")
         with FakeNode(lambda request: body) as node:
             done = subprocess.run(command(node, "Ping"), capture_output=True, timeout=DEADLINE_S)
         self.assertEqual(done.returncode, 0)
         self.assertEqual(done.stdout.decode(),
-                         '{"ok":true,"z":18446744073709551615,"b":{"bin":"00ff"},"s":"a\ufffd\\u001b","1":-128,'
+                         '{"ok":true,"z":18446744073709551615,"b":{"bin":"00ff"},"s":"a\ufffd\\u001b",'
                          '"e":{"ext":5,"bin":"07"},"f":null,"zz":2.0,"u":"é"}\n')
 
     def test_broken_protocol(self):
@@ -117,7 +117,9 @@ class Replies(unittest.TestCase):
         deep = b"\x82\xa2ok\xc3\xa1d" + b"\x91" * 200 + b"\xc0"
         for reply in (b"", b"\xc1", good + b"\0", pack([1]), pack({"ok": 1}), pack({}), b"\xdd\x7f\xff\xff\xff",
                       b"\x82\xa2ok\xc3\xa1a\xdf\x08\0\0\0", good[:-1], deep, [good], [b"", good, good],
-                      [b"x", good], [b"", b"", good]):
+                      [b"x", good], [b"", b"", good], [b"", good] * 8, b"\x82\xa2ok\xc3\xa2ok\xc3",
+                      b"\x82\xa2ok\xc3\xa1l\x91\x82\xa1a\x01\xa1a\x01", b"\x82\xa2ok\xc3\x01\x02",
+                      b"\x82\xa2ok\xc3\xa1m\x81\xc4\x01a\x02"):
             with self.subTest(reply=reply):
                 status, lines, errors = self.reply(reply)
                 self.assertEqual((status, lines), (5, []), errors)
@@ -172,9 +174,19 @@ class Verbose(unittest.TestCase):
                      "... 1500 more bytes", "connected"):
             self.assertIn(part, errors)
 
+    def test_the_number_in_an_envelope(self):
+        with FakeNode() as node:
+            status, lines, errors = run(node, "-v", "-", stdin=b'{"type":"Ping"}{"type":"Ping"}')
+        self.assertEqual((status, len(lines)), (0, 2))
+        for way in ("->", "<-"):
+            self.assertEqual(errors.count(way + " frame 0, 0 bytes\n"), 1)
+            self.assertIn(way + " frame 0, 4 bytes\n", errors)
+            self.assertIn(way + " frame 1, 0 bytes\n", errors)
+            self.assertIn(way + " frame 2, ", errors)
+
     def test_what_is_no_msgpack(self):
         with FakeNode() as node:
-            self.assertIn("no msgpack value", run(node, "-v", "--raw", "-", stdin=b"\x81")[2])
+            self.assertIn("not decoded", run(node, "-v", "--raw", "-", stdin=b"\x81")[2])
 
     def test_sub(self):
         with FakeNode(log=[event(1)]) as node:

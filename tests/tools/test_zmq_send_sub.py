@@ -250,7 +250,7 @@ class Sub(unittest.TestCase):
 
     def test_waits_for_the_node(self):
         endpoint, holder = free_endpoint()
-        program = self.start(None, "--events", endpoint, "--count", "1", "-e", endpoint, "--timeout", "0.1")
+        program = self.start(None, "--events", endpoint, "--count", "1", "-e", endpoint)
         holder.close()
         with FakeNode(log=[], events=endpoint) as node:
             self.wait_subscribed(node)

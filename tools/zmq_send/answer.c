@@ -1,5 +1,6 @@
 #include "tools/zmq_send/answer.h"
 
+#include "domain/outcome.h"
 #include "tools/zmq_send/json_msgpack.h"
 #include "tools/zmq_send/report.h"
 
@@ -12,6 +13,30 @@ static const struct {
     [ANSWER_UNKNOWN] = {STATUS_UNKNOWN, "timeout"},
     [ANSWER_BAD_REPLY] = {STATUS_BAD_REPLY, "bad_reply"},
 };
+
+static bool is_query(struct text name)
+{
+    enum message_type type = text_is_none(name) ? MESSAGE_NONE : message_type_named(name);
+    return type != MESSAGE_NONE && message_info(type)->class == CLASS_QUERY;
+}
+
+void answer_expect(struct answer *answer, struct text request)
+{
+    msgpack_unpacked unpacked;
+    const char *why;
+    answer->repeatable = false;
+    answer->id_len = 0;
+    if (!body_unpack(&unpacked, request.data, request.len, &why))
+        return;
+    struct text type = body_text(&unpacked.data, "type");
+    struct text id = body_text(&unpacked.data, "id");
+    if (!text_is_none(id) && text_is_name(id, ID_MAX_BYTES)) {
+        answer->id_len = id.len;
+        memcpy(answer->id, id.data, id.len);
+    }
+    answer->repeatable = answer->id_len > 0 || is_query(type);
+    msgpack_unpacked_destroy(&unpacked);
+}
 
 void answer_close(struct answer *answer)
 {
@@ -28,6 +53,34 @@ static bool reject(struct answer *answer, const char *why)
     return false;
 }
 
+/* Whether the node could not make out an id: it is absent then, whatever was sent. */
+static bool is_not_understood(const msgpack_object *reply)
+{
+    struct text error = body_text(reply, "error");
+    return text_equal(error, text_of(outcome_info(OUTCOME_MALFORMED)->code)) ||
+           text_equal(error, text_of(outcome_info(OUTCOME_TOO_LARGE)->code));
+}
+
+static bool has_its_id(const struct answer *answer, const msgpack_object *reply)
+{
+    const msgpack_object *id = body_find(reply, "id");
+    if (id == NULL || id->type == MSGPACK_OBJECT_NIL)
+        return answer->id_len == 0 || is_not_understood(reply);
+    return answer->id_len > 0 &&
+           text_equal(body_text(reply, "id"), (struct text){answer->id, answer->id_len});
+}
+
+/* NULL, or what is wrong with it. */
+static const char *fault_of(const struct answer *answer, const msgpack_object *reply)
+{
+    if (reply->type != MSGPACK_OBJECT_MAP)
+        return "it is no map";
+    const msgpack_object *ok = body_find(reply, "ok");
+    if (ok == NULL || ok->type != MSGPACK_OBJECT_BOOLEAN)
+        return "it has no bool \"ok\"";
+    return has_its_id(answer, reply) ? NULL : "its id is not that of the request";
+}
+
 bool answer_reply(struct answer *answer, msgpack_unpacked *out)
 {
     if (answer->kind != ANSWER_REPLY)
@@ -35,12 +88,11 @@ bool answer_reply(struct answer *answer, msgpack_unpacked *out)
     const char *why;
     if (!body_unpack(out, zmq_msg_data(&answer->body), zmq_msg_size(&answer->body), &why))
         return reject(answer, why);
-    const msgpack_object *ok = body_find(&out->data, "ok");
-    if (ok != NULL && ok->type == MSGPACK_OBJECT_BOOLEAN)
+    why = fault_of(answer, &out->data);
+    if (why == NULL)
         return true;
-    bool is_map = out->data.type == MSGPACK_OBJECT_MAP;
     msgpack_unpacked_destroy(out);
-    return reject(answer, is_map ? "it has no bool \"ok\"" : "it is no map");
+    return reject(answer, why);
 }
 
 enum status answer_reply_status(const msgpack_unpacked *reply)

@@ -2,6 +2,7 @@
 #ifndef TOOLS_ZMQ_SEND_ANSWER_H
 #define TOOLS_ZMQ_SEND_ANSWER_H
 
+#include "domain/message.h"
 #include "tools/zmq_send/body.h"
 #include "tools/zmq_send/status.h"
 
@@ -21,13 +22,18 @@ struct answer {
     bool repeatable;   /* the request may be sent again without harm */
     zmq_msg_t body;    /* REPLY */
     char message[240]; /* the others: what happened */
+    size_t id_len;     /* of the request's id; 0: it had no valid one */
+    char id[ID_MAX_BYTES];
 };
+
+/* Keeps what of the request is needed to judge its answer. */
+void answer_expect(struct answer *answer, struct text request);
 
 void answer_close(struct answer *answer);
 
-/* A reply that keeps the protocol: one msgpack map with a bool `ok`. True: *out is it, for
- * msgpack_unpacked_destroy, and lives as long as the answer. False: the answer is of another kind,
- * or became a BAD_REPLY. */
+/* A reply that keeps the protocol: one msgpack map with a bool `ok` and the id of its request.
+ * True: *out is it, for msgpack_unpacked_destroy, and lives as long as the answer. False: the
+ * answer is of another kind, or became a BAD_REPLY. */
 bool answer_reply(struct answer *answer, msgpack_unpacked *out);
 
 /* The exit status of a reply, or of an answer that is none. */

@@ -1,6 +1,8 @@
 #include "tools/zmq_send/body.h"
 
-#include "domain/message.h"
+#include "tools/zmq_send/report.h"
+
+#include <stdlib.h>
 
 static uint64_t big_endian(const uint8_t *bytes, size_t count)
 {
@@ -77,16 +79,63 @@ static bool is_complete(const uint8_t *data, size_t len, const char **why)
     return at == len;
 }
 
+static struct text text_in(const msgpack_object *str)
+{
+    return (struct text){str->via.str.ptr, str->via.str.size};
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return text_compare(*(const struct text *)a, *(const struct text *)b);
+}
+
+/* NULL, or what is wrong with the keys of one map. */
+static const char *fault_in_map(const msgpack_object_map *map)
+{
+    const char *fault = NULL;
+    struct text *keys = must_have(malloc(((size_t)map->size + 1) * sizeof *keys));
+    for (uint32_t i = 0; i < map->size && fault == NULL; i++) {
+        if (map->ptr[i].key.type == MSGPACK_OBJECT_STR)
+            keys[i] = text_in(&map->ptr[i].key);
+        else
+            fault = "a key is no str";
+    }
+    if (fault == NULL)
+        qsort(keys, map->size, sizeof *keys, compare_texts);
+    for (uint32_t i = 1; i < map->size && fault == NULL; i++)
+        if (text_compare(keys[i - 1], keys[i]) == 0)
+            fault = "a key stands twice in a map";
+    free(keys);
+    return fault;
+}
+
+/* The same for all maps of a value, which is nested no deeper than msgpack-c goes. */
+static const char *fault_in_keys(const msgpack_object *value)
+{
+    const char *fault = NULL;
+    if (value->type == MSGPACK_OBJECT_MAP) {
+        fault = fault_in_map(&value->via.map);
+        for (uint32_t i = 0; i < value->via.map.size && fault == NULL; i++)
+            fault = fault_in_keys(&value->via.map.ptr[i].val);
+    } else if (value->type == MSGPACK_OBJECT_ARRAY) {
+        for (uint32_t i = 0; i < value->via.array.size && fault == NULL; i++)
+            fault = fault_in_keys(&value->via.array.ptr[i]);
+    }
+    return fault;
+}
+
 bool body_unpack(msgpack_unpacked *out, const char *data, size_t len, const char **why)
 {
     if (!is_complete((const uint8_t *)data, len, why))
         return false;
     size_t offset = 0;
     msgpack_unpacked_init(out);
-    if (msgpack_unpack_next(out, data, len, &offset) == MSGPACK_UNPACK_SUCCESS)
+    bool is_unpacked = msgpack_unpack_next(out, data, len, &offset) == MSGPACK_UNPACK_SUCCESS;
+    const char *fault = is_unpacked ? fault_in_keys(&out->data) : "it is nested too deep";
+    if (fault == NULL)
         return true;
     msgpack_unpacked_destroy(out);
-    *why = "it is nested too deep";
+    *why = fault;
     return false;
 }
 
@@ -96,8 +145,7 @@ const msgpack_object *body_find(const msgpack_object *map, const char *key)
         return NULL;
     for (uint32_t i = 0; i < map->via.map.size; i++) {
         const msgpack_object_kv *pair = &map->via.map.ptr[i];
-        if (pair->key.type == MSGPACK_OBJECT_STR &&
-            text_equal((struct text){pair->key.via.str.ptr, pair->key.via.str.size}, text_of(key)))
+        if (text_equal(text_in(&pair->key), text_of(key)))
             return &pair->val;
     }
     return NULL;
@@ -108,7 +156,7 @@ struct text body_text(const msgpack_object *map, const char *key)
     const msgpack_object *value = body_find(map, key);
     if (value == NULL || value->type != MSGPACK_OBJECT_STR)
         return text_none();
-    return (struct text){value->via.str.ptr, value->via.str.size};
+    return text_in(value);
 }
 
 bool body_count(const msgpack_object *map, const char *key, uint64_t *out)
@@ -118,20 +166,4 @@ bool body_count(const msgpack_object *map, const char *key, uint64_t *out)
         return false;
     *out = value->via.u64;
     return true;
-}
-
-bool body_is_repeatable(const char *data, size_t len)
-{
-    msgpack_unpacked unpacked;
-    const char *why;
-    if (!body_unpack(&unpacked, data, len, &why))
-        return false;
-    enum message_type type = MESSAGE_NONE;
-    struct text name = body_text(&unpacked.data, "type");
-    if (!text_is_none(name))
-        type = message_type_named(name);
-    bool repeatable = !text_is_none(body_text(&unpacked.data, "id")) ||
-                      (type != MESSAGE_NONE && message_info(type)->class == CLASS_QUERY);
-    msgpack_unpacked_destroy(&unpacked);
-    return repeatable;
 }

@@ -1,25 +1,35 @@
 #include "tools/zmq_send/connection.h"
 
 #include "tools/zmq_send/clock.h"
+#include "tools/zmq_send/intake.h"
 #include "tools/zmq_send/report.h"
 #include "tools/zmq_send/trace.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/un.h>
 
 #define MONITORED                                                                                  \
-    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
+    (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |  \
      ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |                       \
      ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED)
 
-/* Events that may wait in a SUB. When it is full the node drops some, which is seen and mended. */
-#define EVENTS_WAITING_MAX 100000
+/* The I/O thread of requests, and that of events: see intake.h. Bits of ZMQ_AFFINITY. */
+#define REQUESTS_THREAD 1u
+#define EVENTS_THREAD 2u
+
+/* A socket that is told not to reconnect, or not to queue what it cannot send yet (ZMQ_IMMEDIATE),
+ * throws away what waits when its connection ends, and aborts where half of a message was taken. So
+ * it may reconnect, in twelve days. */
+#define NEVER_MS (INT_MAX / 2)
 
 /* A subscriber may hear nothing from a machine that lost its power; this tells it so. */
 #define PEER_HEARTBEAT_MS 5000
 #define PEER_SILENCE_MS 15000
+
+#define NOT_SPOKEN "what listens there does not speak the protocol"
 
 static bool tcp_is_valid(const char *address)
 {
@@ -51,10 +61,11 @@ static bool set_options(void *socket, int socket_type, const char *endpoint)
 {
     /* With IPv6 on, a name such as localhost would mean its IPv6 address alone. */
     bool is_ipv6 = strncmp(endpoint, "tcp://[", 7) == 0;
-    return set_option(socket, ZMQ_LINGER, 0) && set_option(socket, ZMQ_IMMEDIATE, 1) &&
-           set_option(socket, ZMQ_RECONNECT_IVL, -1) && set_option(socket, ZMQ_IPV6, is_ipv6) &&
-           set_option(socket, ZMQ_SNDHWM, 0) &&
-           set_option(socket, ZMQ_RCVHWM, socket_type == ZMQ_SUB ? EVENTS_WAITING_MAX : 0) &&
+    uint64_t thread = socket_type == ZMQ_SUB ? EVENTS_THREAD : REQUESTS_THREAD;
+    return zmq_setsockopt(socket, ZMQ_AFFINITY, &thread, sizeof thread) == 0 &&
+           set_option(socket, ZMQ_LINGER, 0) && set_option(socket, ZMQ_RECONNECT_IVL, NEVER_MS) &&
+           set_option(socket, ZMQ_IPV6, is_ipv6) && set_option(socket, ZMQ_SNDHWM, 0) &&
+           set_option(socket, ZMQ_RCVHWM, 0) &&
            (socket_type != ZMQ_SUB || (set_option(socket, ZMQ_HEARTBEAT_IVL, PEER_HEARTBEAT_MS) &&
                                        set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, PEER_SILENCE_MS)));
 }
@@ -78,6 +89,7 @@ struct connection *connection_open(struct transport transport, int socket_type,
     connection->transport = transport;
     connection->endpoint = endpoint;
     connection->opened_ms = clock_now_ms();
+    connection->fd = -1;
     connection->why = "nobody answers there";
     connection->socket = zmq_socket(transport.context, socket_type);
     if (connection->socket != NULL && set_options(connection->socket, socket_type, endpoint) &&
@@ -94,6 +106,11 @@ void connection_close(struct connection **connection)
     *connection = NULL;
     if (old == NULL)
         return;
+    old->transport.verbose = false;
+    if (old->monitor != NULL)
+        connection_update(old); /* it may have a descriptor by now, or have lost it */
+    if (old->state != CONNECTION_DOWN)
+        intake_end(old->fd);
     if (old->socket != NULL) {
         zmq_socket_monitor(old->socket, NULL, 0);
         zmq_close(old->socket);
@@ -103,9 +120,26 @@ void connection_close(struct connection **connection)
     free(old);
 }
 
+_Static_assert(ZMTP_FRAME_BYTES_MAX == 1 << 20 && ZMTP_FRAMES_MAX == 4, "the text below says so");
+
+static void take_end(struct connection *connection)
+{
+    enum zmtp_fault fault = intake_fault(connection->fd);
+    connection->state = CONNECTION_DOWN;
+    connection->refused = connection->refused || fault == ZMTP_NOT_SPOKEN;
+    connection->is_broken = fault == ZMTP_TOO_LARGE;
+    if (fault == ZMTP_NOT_SPOKEN)
+        connection->why = NOT_SPOKEN;
+    else if (fault == ZMTP_TOO_LARGE)
+        connection->why = "a frame has more than 1 MiB, or a message more than 4 frames";
+}
+
 static void take_event(struct connection *connection, unsigned event, uint32_t value)
 {
     switch (event) {
+    case ZMQ_EVENT_CONNECTED:
+        connection->fd = (int)value;
+        break;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         connection->state = CONNECTION_UP;
         connection->why = "the connection was closed";
@@ -118,13 +152,13 @@ static void take_event(struct connection *connection, unsigned event, uint32_t v
         connection->refused = true;
         connection->why = value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
                               ? "it does not let this client in without encryption"
-                              : "what listens there does not speak the protocol";
+                              : NOT_SPOKEN;
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
         connection->why = "it closed the connection during the handshake";
         break;
     default: /* DISCONNECTED, or CLOSED: the attempt failed */
-        connection->state = CONNECTION_DOWN;
+        take_end(connection);
         break;
     }
     if (connection->transport.verbose && (connection->state != CONNECTION_OPENING))
@@ -166,15 +200,32 @@ void connection_subscribe(struct connection *connection, const char *prefix)
     }
 }
 
+/* The first frame of the envelope of a request, where it has two. The number's byte order is
+ * nobody else's business. */
+static struct text number_frame(const uint32_t *number)
+{
+    return (struct text){(const char *)number, sizeof *number};
+}
+
+static bool send_frame(struct connection *connection, struct text frame, int flags)
+{
+    return zmq_send(connection->socket, frame.data, frame.len, ZMQ_DONTWAIT | flags) >= 0;
+}
+
 bool connection_send(struct connection *connection, struct text body)
 {
-    if (zmq_send(connection->socket, "", 0, ZMQ_DONTWAIT | ZMQ_SNDMORE) != 0 ||
-        zmq_send(connection->socket, body.data, body.len, ZMQ_DONTWAIT) < 0)
+    struct text number = number_frame(&connection->requests);
+    bool is_numbered = connection->requests > 0;
+    if ((is_numbered && !send_frame(connection, number, ZMQ_SNDMORE)) ||
+        !send_frame(connection, text_of(""), ZMQ_SNDMORE) || !send_frame(connection, body, 0))
         return false;
     if (connection->transport.verbose) {
-        trace_frame("->", 0, text_of(""), false);
-        trace_frame("->", 1, body, true);
+        if (is_numbered)
+            trace_frame("->", 0, number, false);
+        trace_frame("->", is_numbered, text_of(""), false);
+        trace_frame("->", 1u + is_numbered, body, true);
     }
+    connection->requests++;
     return true;
 }
 
@@ -187,6 +238,7 @@ bool connection_receive(struct connection *connection, struct frames *out)
         if (zmq_msg_recv(&frame, connection->socket, ZMQ_DONTWAIT) < 0) {
             zmq_msg_close(&frame);
             frames_close(out); /* empty but at a shutdown: a message arrives as a whole */
+            connection->had_to_wait = intake_drained(connection->fd) || connection->had_to_wait;
             return false;
         }
         more = zmq_msg_more(&frame);
@@ -199,6 +251,17 @@ bool connection_receive(struct connection *connection, struct frames *out)
         zmq_msg_close(&frame);
     }
     return true;
+}
+
+zmq_msg_t *connection_take_reply(struct connection *connection, struct frames *received)
+{
+    uint32_t number = connection->replies++;
+    zmq_msg_t *frame = received->frames;
+    bool is_numbered = number > 0;
+    bool is_reply = received->count == 2u + is_numbered &&
+                    (!is_numbered || text_equal(frame_text(frame++), number_frame(&number))) &&
+                    zmq_msg_size(frame++) == 0;
+    return is_reply ? frame : NULL;
 }
 
 void frames_close(struct frames *frames)

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <zmq.h>
 
+#define CONNECTION_IO_THREADS 2 /* that a context needs for both kinds of sockets */
+
 struct transport {
     void *context; /* of libzmq */
     bool verbose;  /* trace every frame */
@@ -27,8 +29,13 @@ struct connection {
     const char *endpoint;
     enum connection_state state;
     bool refused;    /* down because the other side does not let us in: trying again is useless */
+    bool is_broken;  /* down because the other side broke the protocol */
     const char *why; /* it is down; static text */
     int64_t opened_ms;
+    int fd;            /* -1 while it is not connected; libzmq's */
+    bool had_to_wait;  /* the other side, as messages were not taken; for the owner to reset */
+    uint32_t requests; /* sent */
+    uint32_t replies;  /* taken */
 };
 
 /* An attempt that takes longer is given up: names may resolve in a moment, or another address. */
@@ -57,11 +64,14 @@ void connection_poll_items(const struct connection *connection, bool can_send,
 /* Subscribes a SUB. */
 void connection_subscribe(struct connection *connection, const char *prefix);
 
-/* Sends an empty frame and the body. False: it cannot just now, and nothing was sent. */
+/* Sends a request: an envelope and the body. The envelope is an empty frame and, from the second
+ * request on, the number of the request before it. The node sends it back with the reply, so that
+ * no reply is taken for that of another request. False: it cannot just now, and nothing was sent.
+ */
 bool connection_send(struct connection *connection, struct text body);
 
 /* A message as received: `count` frames, of which the first FRAMES_MAX are kept. */
-#define FRAMES_MAX 2
+#define FRAMES_MAX 3
 struct frames {
     zmq_msg_t frames[FRAMES_MAX];
     size_t count;
@@ -70,6 +80,11 @@ struct frames {
 /* True: *out is a message, for frames_close. False: there is none just now. */
 bool connection_receive(struct connection *connection, struct frames *out);
 void frames_close(struct frames *frames);
+
+/* The body of what was received, where it is the reply to the oldest request that had none yet;
+ * else NULL. Requires: there is such a request. */
+zmq_msg_t *connection_take_reply(struct connection *connection, struct frames *received);
+
 struct text frame_text(zmq_msg_t *frame);
 
 #endif

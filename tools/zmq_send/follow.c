@@ -14,6 +14,7 @@
 #define WELCOME "Welcome/"
 #define PAGE_EVENTS 1000u
 #define MESSAGES_A_ROUND 1000u /* of the feed, before it is time to look at the rest */
+#define LOOK_MS 1000           /* messages that were not subscribed to wake nobody, and take room */
 
 struct follow {
     const struct options *options;
@@ -25,8 +26,11 @@ struct follow {
     struct connection *feed; /* NULL between attempts */
     int64_t retry_at_ms;
     int64_t retry_ms;
-    bool is_subscribed; /* on this connection */
-    bool is_welcome;    /* Welcome has come on it: from then on the feed is whole */
+    const char *trouble; /* why there is none; static text */
+    bool is_subscribed;  /* on this connection */
+    bool is_welcome;     /* Welcome has come on it: from then on the feed is whole */
+    bool was_up;         /* on any connection */
+    int64_t deadline_ms; /* for the first Welcome */
 
     bool from_oldest;   /* the log is to be read from the oldest event that it keeps */
     bool has_begun;     /* `complete` means something */
@@ -159,9 +163,9 @@ static void catch_up(struct follow *follow)
     follow->has_caught_up = true;
 }
 
-static void end_in_broken_feed(struct follow *follow)
+static void end_in_broken_feed(struct follow *follow, const char *why)
 {
-    complain("what came from %s breaks the protocol", follow->options->events);
+    complain("what came from %s breaks the protocol: %s", follow->options->events, why);
     end(follow, STATUS_BAD_REPLY);
 }
 
@@ -170,7 +174,7 @@ static void take_pulse(struct follow *follow, const msgpack_object *body)
 {
     uint64_t seq;
     if (!body_count(body, "seq", &seq)) {
-        end_in_broken_feed(follow);
+        end_in_broken_feed(follow, "a Heartbeat or Welcome has no seq");
         return;
     }
     if (seq < follow->heard) {
@@ -201,7 +205,7 @@ static void take_event(struct follow *follow, const msgpack_object *body)
 {
     struct seen_event event;
     if (!read_event(body, &event)) {
-        end_in_broken_feed(follow);
+        end_in_broken_feed(follow, "an event lacks a key that all events have");
         return;
     }
     if (event.seq > follow->heard)
@@ -222,9 +226,13 @@ static void take_message(struct follow *follow, struct frames *message)
 {
     msgpack_unpacked body;
     const char *why;
-    if (message->count != 2 || !body_unpack(&body, zmq_msg_data(&message->frames[1]),
-                                            zmq_msg_size(&message->frames[1]), &why)) {
-        end_in_broken_feed(follow);
+    if (message->count != 2) {
+        end_in_broken_feed(follow, "a message is not a topic and a body");
+        return;
+    }
+    if (!body_unpack(&body, zmq_msg_data(&message->frames[1]), zmq_msg_size(&message->frames[1]),
+                     &why)) {
+        end_in_broken_feed(follow, why);
         return;
     }
     struct text topic = frame_text(&message->frames[0]);
@@ -249,14 +257,22 @@ static void subscribe(struct follow *follow)
     connection_subscribe(follow->feed, HEARTBEAT);
     connection_subscribe(follow->feed, WELCOME);
     follow->is_subscribed = true;
+    follow->was_up = true;
+}
+
+static void end_without_connection(struct follow *follow)
+{
+    complain("no connection to %s: %s", follow->options->events, follow->trouble);
+    end(follow, STATUS_NO_CONNECTION);
 }
 
 static void lose_feed(struct follow *follow)
 {
-    if (follow->feed->refused) {
-        complain("no connection to %s: %s", follow->options->events, follow->feed->why);
-        end(follow, STATUS_NO_CONNECTION);
-    }
+    follow->trouble = follow->feed->why;
+    if (follow->feed->is_broken)
+        end_in_broken_feed(follow, follow->trouble);
+    else if (follow->feed->refused)
+        end_without_connection(follow);
     connection_close(&follow->feed);
     follow->retry_at_ms = clock_now_ms() + follow->retry_ms;
     follow->retry_ms = follow->retry_ms * 2 < RETRY_MAX_MS ? follow->retry_ms * 2 : RETRY_MAX_MS;
@@ -268,8 +284,10 @@ static void open_feed(struct follow *follow)
     follow->is_subscribed = false;
     follow->is_welcome = false;
     follow->feed = connection_open(follow->transport, ZMQ_SUB, follow->options->events, &why);
-    if (follow->feed == NULL)
+    if (follow->feed == NULL) {
+        follow->trouble = why;
         follow->retry_at_ms = clock_now_ms() + RETRY_MAX_MS;
+    }
 }
 
 /* Whether this attempt has lasted long enough: a Welcome can be lost, too. */
@@ -299,6 +317,27 @@ static void use_feed(struct follow *follow)
         catch_up(follow);
 }
 
+/* No Welcome for the whole of the timeout. Afterwards there is none. */
+static void give_up(struct follow *follow)
+{
+    if (!follow->was_up) {
+        end_without_connection(follow);
+        return;
+    }
+    complain("timed out waiting for a Welcome from %s", follow->options->events);
+    end(follow, STATUS_UNKNOWN);
+}
+
+/* When to look again, even if nothing happens. */
+static int64_t next_look_ms(const struct follow *follow)
+{
+    int64_t next_ms = follow->feed == NULL ? follow->retry_at_ms
+                      : follow->is_welcome ? clock_now_ms() + LOOK_MS
+                                           : follow->feed->opened_ms + CONNECTION_ATTEMPT_MS;
+    bool is_due_before = !follow->has_begun && follow->deadline_ms < next_ms;
+    return is_due_before ? follow->deadline_ms : next_ms;
+}
+
 /* Until something happens: in the feed, a signal, or the end of the one who reads the output. */
 static void wait_for_feed(struct follow *follow)
 {
@@ -307,16 +346,11 @@ static void wait_for_feed(struct follow *follow)
         {NULL, STDOUT_FILENO, ZMQ_POLLERR, 0},
     };
     int count = 2;
-    long wait_ms = -1;
-    if (follow->feed == NULL) {
-        wait_ms = clock_wait_ms(follow->retry_at_ms);
-    } else {
+    if (follow->feed != NULL) {
         connection_poll_items(follow->feed, false, items + 2);
         count += CONNECTION_POLL_ITEMS;
-        if (!follow->is_welcome)
-            wait_ms = clock_wait_ms(follow->feed->opened_ms + CONNECTION_ATTEMPT_MS);
     }
-    zmq_poll(items, count, wait_ms);
+    zmq_poll(items, count, clock_wait_ms(next_look_ms(follow)));
     if (stop_requested() || items[1].revents != 0)
         end(follow, STATUS_DONE);
 }
@@ -328,6 +362,8 @@ enum status follow_run(struct transport transport, const struct options *options
         .transport = transport,
         .stop_fd = stop_install(),
         .retry_ms = RETRY_FIRST_MS,
+        .trouble = "nobody answers there",
+        .deadline_ms = clock_now_ms() + options->timeout_ms,
     };
     if (follow.stop_fd < 0) {
         complain("cannot wait for signals: %s", strerror(errno));
@@ -341,6 +377,8 @@ enum status follow_run(struct transport transport, const struct options *options
         wait_for_feed(&follow);
         if (follow.feed != NULL && !follow.is_over)
             use_feed(&follow);
+        if (!follow.has_begun && !follow.is_over && clock_now_ms() >= follow.deadline_ms)
+            give_up(&follow);
     }
     connection_close(&follow.feed);
     pipeline_destroy(&follow.log);

@@ -1,7 +1,5 @@
 #include "tools/zmq_send/json_msgpack.h"
 
-#include "tools/zmq_send/report.h"
-
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -88,16 +86,11 @@ void json_write_text(FILE *out, struct text text)
     putc('"', out);
 }
 
-static void write_hex_digits(FILE *out, const char *data, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        fprintf(out, "%02x", (unsigned char)data[i]);
-}
-
 static void write_hex(FILE *out, const char *data, size_t len)
 {
     fputs("\"bin\":\"", out);
-    write_hex_digits(out, data, len);
+    for (size_t i = 0; i < len; i++)
+        fprintf(out, "%02x", (unsigned char)data[i]);
     putc('"', out);
 }
 
@@ -114,47 +107,13 @@ static void write_float(FILE *out, double value)
         fputs(".0", out); /* so that it does not look like an integer */
 }
 
-/* A map or array as a key: its JSON would be a text within a text, and, nested, double at each
- * level. Its msgpack in hex does not. */
-static void write_nested_key(FILE *out, const msgpack_object *key)
-{
-    msgpack_sbuffer bytes;
-    msgpack_packer packer;
-    msgpack_sbuffer_init(&bytes);
-    msgpack_packer_init(&packer, &bytes, msgpack_sbuffer_write);
-    msgpack_pack_object(&packer, *key);
-    fputs("\"msgpack:", out);
-    write_hex_digits(out, bytes.data, bytes.size);
-    putc('"', out);
-    msgpack_sbuffer_destroy(&bytes);
-}
-
-static void write_key(FILE *out, const msgpack_object *key)
-{
-    if (key->type == MSGPACK_OBJECT_STR) {
-        json_write(out, key);
-        return;
-    }
-    if (key->type == MSGPACK_OBJECT_MAP || key->type == MSGPACK_OBJECT_ARRAY) {
-        write_nested_key(out, key);
-        return;
-    }
-    char *text = NULL;
-    size_t len = 0;
-    FILE *memory = must_have(open_memstream(&text, &len));
-    json_write(memory, key);
-    fclose(memory);
-    json_write_text(out, (struct text){text, len});
-    free(text);
-}
-
 static void write_map(FILE *out, const msgpack_object_map *map)
 {
     putc('{', out);
     for (uint32_t i = 0; i < map->size; i++) {
         if (i > 0)
             putc(',', out);
-        write_key(out, &map->ptr[i].key);
+        json_write(out, &map->ptr[i].key);
         putc(':', out);
         json_write(out, &map->ptr[i].val);
     }

@@ -15,8 +15,7 @@
 void json_to_msgpack(const json_t *value, msgpack_packer *out);
 
 /* Writes a value on one line. What JSON lacks is shown as: bin {"bin": HEX}, ext {"ext": TYPE,
- * "bin": HEX}, a key that is no str as the text of its JSON, one that is a map or an array as
- * "msgpack:HEX", NaN and infinity as null. */
+ * "bin": HEX}, NaN and infinity as null. Requires: keys are str (body_unpack sees to that). */
 void json_write(FILE *out, const msgpack_object *value);
 
 /* Writes a JSON string. Bytes that are no UTF-8 become U+FFFD; control characters are escaped, so

@@ -2,6 +2,7 @@
 #include "tools/zmq_send/batch.h"
 #include "tools/zmq_send/bench/bench.h"
 #include "tools/zmq_send/follow.h"
+#include "tools/zmq_send/intake.h"
 #include "tools/zmq_send/options.h"
 #include "tools/zmq_send/report.h"
 #include "tools/zmq_send/request.h"
@@ -30,10 +31,12 @@ static enum status print(const char *text)
 static enum status talk(const struct options *options)
 {
     struct transport transport = {zmq_ctx_new(), options->verbose};
-    if (transport.context == NULL) {
+    if (transport.context == NULL ||
+        zmq_ctx_set(transport.context, ZMQ_IO_THREADS, CONNECTION_IO_THREADS) != 0) {
         complain("cannot start ZeroMQ: %s", zmq_strerror(zmq_errno()));
         return STATUS_BAD_INPUT;
     }
+    intake_start();
     enum status status = STATUS_BAD_INPUT;
     if (options->mode == MODE_FOLLOW)
         status = follow_run(transport, options);
@@ -41,6 +44,7 @@ static enum status talk(const struct options *options)
         status = batch_run(transport, options);
     else
         status = request_run(transport, options);
+    intake_stop();
     zmq_ctx_term(transport.context);
     return status;
 }

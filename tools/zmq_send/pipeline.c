@@ -8,6 +8,7 @@
 
 #define WINDOW 1000u
 #define WINDOW_BYTES ((size_t)16 << 20)
+#define HELD_BYTES ((size_t)8 << 20) /* of replies: no more is received until they are taken */
 
 enum entry_state {
     ENTRY_WAITING, /* to be sent on the next occasion */
@@ -36,6 +37,7 @@ struct pipeline {
     size_t head;     /* of the ring: the oldest request */
     size_t count;    /* requests in it */
     size_t bytes;    /* of their bodies */
+    size_t held;     /* bytes of replies in it */
     size_t sent;     /* requests from the head on that this connection need not send any more */
     size_t answered; /* and those of them that it will send no reply to any more */
     size_t strays;
@@ -138,7 +140,7 @@ void pipeline_add(struct pipeline *pipeline, struct text body)
         memcpy(entry->body, body.data, body.len);
     entry->len = body.len;
     pipeline->bytes += body.len;
-    entry->answer.repeatable = body_is_repeatable(body.data, body.len);
+    answer_expect(&entry->answer, body);
     if (pipeline->hopeless && !is_up(pipeline))
         fail_unreached(pipeline, entry);
 }
@@ -159,12 +161,21 @@ bool pipeline_take(struct pipeline *pipeline, struct answer *out)
     if (out->kind == ANSWER_REPLY) {
         zmq_msg_init(&out->body);
         zmq_msg_move(&out->body, &oldest->answer.body);
+        pipeline->held -= zmq_msg_size(&out->body);
     }
     pipeline->head = (pipeline->head + 1) % WINDOW;
     pipeline->count--;
     pipeline->sent -= pipeline->sent > 0;
     pipeline->answered -= pipeline->answered > 0;
     return true;
+}
+
+static struct entry *oldest_unfinished(struct pipeline *pipeline)
+{
+    for (size_t i = 0; i < pipeline->count; i++)
+        if (entry_at(pipeline, i)->state != ENTRY_FINISHED)
+            return entry_at(pipeline, i);
+    return NULL;
 }
 
 /* The oldest request that this connection owes a reply; NULL where there is none. */
@@ -178,24 +189,20 @@ static struct entry *next_to_answer(struct pipeline *pipeline)
     return NULL;
 }
 
-static void receive(struct pipeline *pipeline)
+/* NULL, or what is wrong with it. */
+static const char *take_reply(struct pipeline *pipeline, struct frames *reply)
 {
-    struct frames reply;
-    while (connection_receive(pipeline->connection, &reply)) {
-        struct entry *entry = next_to_answer(pipeline);
-        if (entry == NULL) {
-            complain("a reply came that nothing was asked for");
-            pipeline->strays++;
-        } else if (reply.count != 2 || zmq_msg_size(&reply.frames[0]) != 0) {
-            fail(pipeline, entry, ANSWER_BAD_REPLY, "a reply from ",
-                 "its frames are not an empty one and a body");
-        } else {
-            zmq_msg_init(&entry->answer.body);
-            zmq_msg_move(&entry->answer.body, &reply.frames[1]);
-            finish(pipeline, entry, ANSWER_REPLY);
-        }
-        frames_close(&reply);
-    }
+    struct entry *entry = next_to_answer(pipeline);
+    if (entry == NULL)
+        return "a reply came that nothing was asked for";
+    zmq_msg_t *body = connection_take_reply(pipeline->connection, reply);
+    if (body == NULL)
+        return "the frames of a reply are not the envelope of the oldest request and a body";
+    zmq_msg_init(&entry->answer.body);
+    zmq_msg_move(&entry->answer.body, body);
+    pipeline->held += zmq_msg_size(&entry->answer.body);
+    finish(pipeline, entry, ANSWER_REPLY);
+    return NULL;
 }
 
 static void send_waiting(struct pipeline *pipeline)
@@ -229,8 +236,53 @@ static void drop_connection(struct pipeline *pipeline, const char *why, int64_t 
     pipeline->retry_at_ms = clock_now_ms() + retry_in_ms;
 }
 
+/* What came belongs to no request, so that nothing that comes after it can be trusted either. Of
+ * the requests one has to tell of it. */
+static void break_off(struct pipeline *pipeline, const char *why)
+{
+    struct entry *entry = oldest_unfinished(pipeline);
+    if (entry != NULL) {
+        fail(pipeline, entry, ANSWER_BAD_REPLY, "the protocol was broken by ", why);
+    } else {
+        complain("the protocol was broken by %s: %s", pipeline->endpoint, why);
+        pipeline->strays++;
+    }
+    drop_connection(pipeline, "it broke the protocol", pipeline->retry_ms);
+}
+
+/* Time in which replies were not received does not count. */
+static void grant_time(struct pipeline *pipeline)
+{
+    for (size_t i = 0; i < pipeline->count; i++) {
+        struct entry *entry = entry_at(pipeline, i);
+        int64_t deadline_ms = clock_now_ms() + pipeline->timeout_ms;
+        if (entry->deadline_ms < deadline_ms)
+            entry->deadline_ms = deadline_ms;
+    }
+    pipeline->connection->had_to_wait = false;
+}
+
+static void receive(struct pipeline *pipeline)
+{
+    struct frames reply;
+    while (pipeline->held < HELD_BYTES && connection_receive(pipeline->connection, &reply)) {
+        const char *why = take_reply(pipeline, &reply);
+        frames_close(&reply);
+        if (why != NULL) {
+            break_off(pipeline, why);
+            return;
+        }
+    }
+    if (pipeline->held >= HELD_BYTES || pipeline->connection->had_to_wait)
+        grant_time(pipeline);
+}
+
 static void lose_connection(struct pipeline *pipeline)
 {
+    if (pipeline->connection->is_broken) {
+        break_off(pipeline, pipeline->connection->why);
+        return;
+    }
     bool refused = pipeline->connection->refused;
     drop_connection(pipeline, pipeline->connection->why, pipeline->retry_ms);
     pipeline->retry_ms =
@@ -254,6 +306,8 @@ static void use_connection(struct pipeline *pipeline)
 {
     connection_update(pipeline->connection);
     receive(pipeline); /* after the update: what came before the connection ended still counts */
+    if (pipeline->connection == NULL || pipeline->held >= HELD_BYTES)
+        return;
     if (pipeline->connection->state == CONNECTION_DOWN || is_overdue(pipeline)) {
         lose_connection(pipeline);
     } else if (is_up(pipeline)) {
@@ -261,14 +315,6 @@ static void use_connection(struct pipeline *pipeline)
         pipeline->hopeless = false;
         send_waiting(pipeline);
     }
-}
-
-static struct entry *oldest_unfinished(struct pipeline *pipeline)
-{
-    for (size_t i = 0; i < pipeline->count; i++)
-        if (entry_at(pipeline, i)->state != ENTRY_FINISHED)
-            return entry_at(pipeline, i);
-    return NULL;
 }
 
 static void expire(struct pipeline *pipeline)

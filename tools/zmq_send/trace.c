@@ -13,7 +13,7 @@ static void trace_body(struct text body)
     msgpack_unpacked unpacked;
     const char *why;
     if (!body_unpack(&unpacked, body.data, body.len, &why)) {
-        fprintf(stderr, " (no msgpack value: %s)", why);
+        fprintf(stderr, " (not decoded: %s)", why);
         return;
     }
     putc(' ', stderr);

@@ -82,11 +82,10 @@ static bool look_at(struct run *run, struct text body)
     if (body.len > sizeof done && memcmp(body.data + 1, done, sizeof done - 1) == 0)
         return true;
     msgpack_unpacked reply;
-    msgpack_unpacked_init(&reply);
-    size_t offset = 0;
-    bool good =
-        msgpack_unpack_next(&reply, body.data, body.len, &offset) == MSGPACK_UNPACK_SUCCESS &&
-        examine(counts(run) ? run->figures : NULL, &reply.data);
+    const char *why;
+    if (!body_unpack(&reply, body.data, body.len, &why))
+        return false;
+    bool good = examine(counts(run) ? run->figures : NULL, &reply.data);
     msgpack_unpacked_destroy(&reply);
     return good;
 }
