@@ -68,7 +68,7 @@ class HostilePeers(HostileCase):
     def test_a_hundred_queries_then_close(self):
         self.endure("100 queries, close", attacks.a_hundred_queries_then_close)
 
-    def test_pings_between_requests_then_reset(self):
+    def test_connections_that_end_while_their_requests_wait(self):
         self.endure("requests and PINGs, reset", attacks.pings_between_requests_then_reset)
 
     def test_connect_and_reset(self):
