@@ -87,48 +87,46 @@ class Handshakes(HandshakeCase):
             b"socket-TYPE", b"DEALER")))
         attacks.let_in(connection).sendall(REQUEST)
 
+    def assert_all_closed(self, greetings):
+        """`greetings`: endpoint and what is sent there. They are closed at once or in time."""
+        connections = [(self.raw(endpoint), data) for endpoint, data in greetings]
+        for connection, data in connections:
+            connection.sendall(data)
+        for connection, data in connections:
+            with self.subTest(data):
+                self.assert_closed(connection)
+
+    def both(self, *data):
+        return [(endpoint, each) for endpoint in (self.node.commands, self.node.events)
+                for each in data]
+
     def test_wrong_socket_types_are_closed(self):
-        for endpoint, kinds in ((self.node.commands, (b"SUB", b"PUB", b"PAIR", b"REP", b"PUSH", b"",
-                                                      b"DEALERS", b"X" * 200)),
-                                (self.node.events, (b"DEALER", b"PUB", b"XPUB", b"REQ", b""))):
-            for kind in kinds:
-                with self.subTest(kind=kind):
-                    connection = self.raw(endpoint)
-                    connection.sendall(zmtp.GREETING + zmtp.ready(kind))
-                    self.assert_closed(connection)
+        wrong = {self.node.commands: (b"SUB", b"PUB", b"PAIR", b"REP", b"PUSH", b"", b"DEALERS",
+                                      b"X" * 200),
+                 self.node.events: (b"DEALER", b"PUB", b"XPUB", b"REQ", b"")}
+        self.assert_all_closed([(endpoint, zmtp.GREETING + zmtp.ready(kind))
+                                for endpoint, kinds in wrong.items() for kind in kinds])
 
     def test_no_socket_type_is_closed(self):
-        connection = self.raw()
-        connection.sendall(zmtp.GREETING + zmtp.command(b"READY"))
-        self.assert_closed(connection)
+        self.assert_all_closed(self.both(zmtp.GREETING + zmtp.command(b"READY")))
 
     def test_older_versions_are_closed(self):
-        for name, data in {"1.0": b"\x01\x00", "1.0 with an id": b"\x05\x00good",
-                           "2.0": b"\xff" + b"\x00" * 7 + b"\x01\x7f\x01\x05\x00\x00",
-                           "2.1": b"\xff" + b"\x00" * 7 + b"\x01\x7f\x02\x05\x00\x00"}.items():
-            for endpoint in (self.node.commands, self.node.events):
-                with self.subTest(name):
-                    connection = self.raw(endpoint)
-                    connection.sendall(data)
-                    self.assert_closed(connection)
+        self.assert_all_closed(self.both(
+            b"\x01\x00", b"\x05\x00good", # 1.0, and with an id
+            b"\xff" + b"\x00" * 7 + b"\x01\x7f\x01\x05\x00\x00",
+            b"\xff" + b"\x00" * 7 + b"\x01\x7f\x02\x05\x00\x00"))
 
     def test_other_mechanisms_are_closed(self):
-        for mechanism in (b"CURVE", b"PLAIN", b"GSSAPI", b"NULLS", b"null", b""):
-            for endpoint in (self.node.commands, self.node.events):
-                with self.subTest(mechanism):
-                    connection = self.raw(endpoint)
-                    connection.sendall(zmtp.greeting(1, mechanism) + zmtp.command(b"HELLO", b"x" * 100))
-                    self.assert_closed(connection)
+        self.assert_all_closed(self.both(*(
+            zmtp.greeting(1, mechanism) + zmtp.command(b"HELLO", b"x" * 100)
+            for mechanism in (b"CURVE", b"PLAIN", b"GSSAPI", b"NULLS", b"null", b""))))
 
     def test_something_else_instead_of_ready_is_closed(self):
-        for data in (zmtp.frame(b"x"), zmtp.command(b"ERROR", b"\x02no"), zmtp.ping(),
-                     zmtp.command(b"INITIATE"), b"\x04\x00", b"\x04\x06\x05READ",
-                     zmtp.command(b"READY", b"\x0bSocket-Type\x00\x00\x00\xffDEALER"),
-                     zmtp.command(b"READY", b"\xffSocket-Type"), b"\x05\x01x"):
-            with self.subTest(data):
-                connection = self.raw()
-                connection.sendall(zmtp.GREETING + data)
-                self.assert_closed(connection)
+        self.assert_all_closed(self.both(*(zmtp.GREETING + data for data in (
+            zmtp.frame(b"x"), zmtp.command(b"ERROR", b"\x02no"), zmtp.ping(),
+            zmtp.command(b"INITIATE"), b"\x04\x00", b"\x04\x06\x05READ",
+            zmtp.command(b"READY", b"\x0bSocket-Type\x00\x00\x00\xffDEALER"),
+            zmtp.command(b"READY", b"\xffSocket-Type"), b"\x05\x01x"))))
 
     def test_many_properties_are_passed_over(self):
         peer = self.peer(more=[(b"X-%d" % number, b"x" * number) for number in range(20)]
