@@ -26,7 +26,7 @@ import zmq
 import attacks
 import honest
 import zmtp
-from allocd import DEADLINE, Client, Subscriber, check_reply, context, pack, unpack
+from allocd import DEADLINE, Subscriber, check_reply, context, pack, unpack
 from hostile import (KEPT_MAX, MEMORY_MAX, MIB, SECONDS, STOP_SECONDS, Attack, Watch, cpu_seconds,
                      descriptors, good_node, sanitizer_factor)
 from listener import CHANGE, Listener, each_time, pouring
@@ -207,6 +207,12 @@ class Campaign:
             if drift > DRIFT_MAX:
                 raise Wrong(f"memory rises: by {drift / MIB:.1f} MiB")
 
+    def close(self):
+        for client in self.clients:
+            client.socket.close()
+        for heard in self.heard:
+            heard.subscriber.close()
+
     def stop(self):
         begin = time.monotonic()
         self.node.stop()
@@ -232,6 +238,7 @@ class AllAttacks(unittest.TestCase):
         good.client.ask("CreateBatch", ref="up", sku="CHAIR", qty=10)
         with Watch(node) as watch:
             campaign = Campaign(node, good, watch)
+            self.addCleanup(campaign.close)
             try:
                 with Attack(node, ON_COMMANDS + ON_EVENTS + on_upstream(listeners),
                             SECONDS + 600) as attack:

@@ -22,9 +22,9 @@ import zmq
 
 import attacks
 import zmtp
-from allocd import DEADLINE, Client, Node, context, let_pass, pack, wait_until
-from hostile import (GONE_SECONDS, MIB, STOP_SECONDS, Attack, anonymous_bytes, cpu_seconds, descriptors, good_node,
-                     sanitizer_factor)
+from allocd import DEADLINE, Client, Node, let_pass, pack, wait_until
+from hostile import (GONE_SECONDS, MIB, STOP_SECONDS, Attack, anonymous_bytes, cpu_seconds,
+                     descriptors, good_node, sanitizer_factor)
 
 PEERS = 20              # that end at once
 IDLE_SECONDS = 3
@@ -291,8 +291,9 @@ class Term(unittest.TestCase):
             node = Node()
             self.addCleanup(node.close)
             node.start()
-            with Attack(node, [attacks.subscribe_and_reset]):
-                let_pass(0.5)
+            with Attack(node, [attacks.subscribe_and_reset]), Client(node) as client:
+                client.ask("CreateBatch", ref="b", sku="CHAIR", qty=1)
+                let_pass(0.6)
                 begin = time.monotonic()
                 node.send_signal(signal.SIGTERM)
                 try:

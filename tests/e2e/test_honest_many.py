@@ -21,8 +21,8 @@ import zmq
 import attacks
 import honest
 import zmtp
-from allocd import DEADLINE, check_reply, context, let_pass, pack, unpack, wait_until
-from hostile import (MEMORY_MAX, MIB, SECONDS, TRIES, Attack, Watch, good_node,
+from allocd import DEADLINE, check_reply, context, let_pass, pack, unpack
+from hostile import (GONE_SECONDS, MEMORY_MAX, MIB, SECONDS, TRIES, Attack, Watch, good_node,
                      sanitizer_factor)
 
 MORE_MAX = 0.010 # seconds that a command waits more for honest queries of others
@@ -65,6 +65,9 @@ class AllInFlight(unittest.TestCase):
     def test_ten_with_ten_thousand(self):
         self.read_all(good_node, "10 with 10,000 GetEvents, tcp", 10, BUSY_IN_FLIGHT, SHORT)
 
+    def test_ten_with_three_thousand_long_ones(self):
+        self.read_all(good_node, "10 with 3,000 long GetEvents, tcp", 10, 3000)
+
     def test_ten_with_ten_thousand_over_ipc(self):
         self.read_all(ipc_node, "10 with 10,000 GetEvents, ipc", 10, BUSY_IN_FLIGHT, SHORT)
 
@@ -92,13 +95,12 @@ class Dealers(unittest.TestCase):
         socket.connect(node.commands)
         return socket, monitor
 
-    def in_flight(self, start, name, count, pause=0, **options):
+    def in_flight(self, start, name, clients, count, **options):
         node, _ = start(self)
-        dealers = [self.dealer(node, **options) for _ in range(10)]
+        dealers = [self.dealer(node, **options) for _ in range(clients)]
         for number in range(count):
             for socket, _ in dealers:
                 socket.send_multipart([b"", pack({**attacks.EVENTS, "id": str(number)})])
-        let_pass(pause)
         got, is_in_order = [0] * len(dealers), True
         poller = zmq.Poller()
         places = {socket: place for place, (socket, _) in enumerate(dealers)}
@@ -116,20 +118,23 @@ class Dealers(unittest.TestCase):
                     is_in_order = is_in_order and reply["id"] == str(got[places[socket]])
                     got[places[socket]] += 1
         ended = sum(bool(monitor.poll(0)) for _, monitor in dealers)
-        say(f"| {name} | {sum(got)} of {10 * count} replies | {ended} connections ended |")
+        say(f"| {name} | {sum(got)} of {clients * count} replies | {ended} connections ended |")
         self.assertTrue(is_in_order, "replies are missing")
-        self.assertEqual((got, ended), ([count] * 10, 0))
+        self.assertEqual((got, ended), ([count] * clients, 0))
+
+    def test_one_dealer(self):
+        self.in_flight(good_node, "1 DEALER with 20,000 GetEvents, tcp", 1, 20_000)
 
     def test_ten_dealers(self):
-        self.in_flight(good_node, "10 DEALERs with 2,000 GetEvents, tcp", 2000)
+        self.in_flight(good_node, "10 DEALERs with 2,000 GetEvents, tcp", 10, 2000)
 
     def test_ten_dealers_over_ipc(self):
-        self.in_flight(ipc_node, "10 DEALERs with 2,000 GetEvents, ipc", 2000)
+        self.in_flight(ipc_node, "10 DEALERs with 2,000 GetEvents, ipc", 10, 2000)
 
     def test_ten_dealers_with_heartbeats(self):
         """Their PINGs wait behind thousands of queries, and yet they must not give up on the node. With
         a limit to what they receive libzmq 4.3.4 would abort here, and it is not the node's."""
-        self.in_flight(good_node, "the same with heartbeats of 100 ms", 2000, HEARTBEAT_IVL=100,
+        self.in_flight(good_node, "the same with heartbeats of 100 ms", 10, 2000, HEARTBEAT_IVL=100,
                        HEARTBEAT_TIMEOUT=500, RCVHWM=0)
 
     def test_held_up_by_what_it_does_not_read(self):
@@ -193,15 +198,15 @@ class CommandsOfOthers(unittest.TestCase):
                                       fields=fields)
             with Attack(node, [crowd]):
                 busy = self.waits(good, SECONDS)
-            wait_until(lambda: good.client.ask("GetStats")["peers"] == 1, "the others are gone")
+            let_pass(GONE_SECONDS)
             found = (busy[1] - alone[1], busy[0] - alone[0])
             best = min(best or (found, alone, busy), (found, alone, busy))
-            if best[0][0] <= MORE_MAX:
+            if max(best[0]) <= MORE_MAX:
                 break
-        (more, _), alone, busy = best
+        (more, more_at_median), alone, busy = best
         say(f"| {name} | alone {1000 * alone[0]:.2f}, {1000 * alone[1]:.2f} ms "
             f"| with them {1000 * busy[0]:.2f}, {1000 * busy[1]:.2f} ms | more {1000 * more:.2f} ms |")
-        self.assertLessEqual(more, MORE_MAX * sanitizer_factor() ** 2)
+        self.assertLessEqual(max(more, more_at_median), MORE_MAX * sanitizer_factor() ** 2)
 
     def test_beside_300_with_one_query_each(self):
         self.compare(good_node, "command beside 300 with one GetEvents: median, p99", 300, 1)

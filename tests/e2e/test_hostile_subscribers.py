@@ -5,7 +5,6 @@ test_hostile_peers.py, and so are the figures that it prints.
 HOSTILE_SECONDS (1) says how long each attack lasts."""
 
 import functools
-import os
 import sys
 import unittest
 from pathlib import Path
@@ -14,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import attacks
 import zmtp
-from allocd import DEADLINE, Client, Node, Subscriber, let_pass, unpack, wait_until
+from allocd import DEADLINE, Subscriber, unpack
 from hostile import MEMORY_MAX, MIB, HostileCase, Watch, good_node, sanitizer_factor
 
 LINES = 2000

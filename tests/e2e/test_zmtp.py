@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import attacks
 import zmtp
-from allocd import DEADLINE, Node, NodeCase, Subscriber, let_pass, pack, unique, unpack, wait_until
+from allocd import DEADLINE, Node, NodeCase, Subscriber, let_pass, pack, unique, unpack
 
 HANDSHAKE_SECONDS = 1
 REQUEST = zmtp.message(b"", pack({"type": "Ping", "id": "by hand"}))
@@ -106,9 +106,6 @@ class Handshakes(HandshakeCase):
                  self.node.events: (b"DEALER", b"PUB", b"XPUB", b"REQ", b"")}
         self.assert_all_closed([(endpoint, zmtp.GREETING + zmtp.ready(kind))
                                 for endpoint, kinds in wrong.items() for kind in kinds])
-
-    def test_no_socket_type_is_closed(self):
-        self.assert_all_closed(self.both(zmtp.GREETING + zmtp.command(b"READY")))
 
     def test_older_versions_are_closed(self):
         self.assert_all_closed(self.both(

@@ -346,15 +346,14 @@ def subscribe_and_cancel(node):
 
 def subscribe_and_reset(node):
     """They read nothing, go on subscribing, and are reset while they do."""
-    connections = hand_shaken_ones(20, node.events, b"SUB", 4096)
+    connections = hand_shaken_ones(50, node.events, b"SUB", 4096)
     for connection in connections:
         send_some(connection, zmtp.frame(b"\x01"))
-    yield from for_seconds(0.1, pour(connections, b"".join(
-        zmtp.frame(b"\x01Welcome/") * 20 + zmtp.frame(b"\x01" + os.urandom(20))
-        for _ in range(200))))
+    yield from for_seconds(0.15, pour(connections, b"".join(
+        zmtp.frame(b"\x01" + os.urandom(8)) for _ in range(3000))))
     for connection in connections:
         reset(connection)
-        yield
+    yield
 
 
 def large_properties(node):

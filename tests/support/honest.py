@@ -4,7 +4,6 @@ import select
 import time
 
 import attacks
-import zmtp
 from allocd import DEADLINE
 
 
