@@ -345,7 +345,7 @@ class HostileCase(unittest.TestCase):
             return False
         figures.insist(figures.recovered is not None and figures.recovered <= RECOVERY_SECONDS,
                        "slow afterwards", True)
-        return True
+        return figures.recovered is not None
 
     def share_of_others(self, good):
         """Its rate as a share of that on a node which was never attacked, by turns: the machine may
