@@ -358,10 +358,13 @@ def subscribe_and_reset(node):
 
 
 def large_properties(node):
-    """A handshake with 200 KiB of properties, from sixty, which go and come again."""
-    hello = zmtp.GREETING + zmtp.ready(b"SUB", (b"X-Name", b"x" * 200 * 1024))
+    """A handshake with 200 KiB of small properties, from sixty, which go and come again."""
+    hello = zmtp.GREETING + zmtp.ready(b"SUB", *[(b"%x" % number, b"") for number in range(20_000)])
     connections = many(60, lambda: zmtp.connect(node.events, PATIENCE))
-    yield from for_seconds(0.2, fill(connections, hello))
+    for connection in connections:
+        connection.sendall(hello)
+        yield
+    yield from itertools.islice(hold(), 4)
     for connection in connections:
         connection.close()
     yield
