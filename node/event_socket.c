@@ -7,14 +7,12 @@
 #include <stdlib.h>
 #include <zmq.h>
 
-/* Events that may wait for the front. It takes them as fast as they come, so that waiting for room
- * is a matter of its next turn. */
-#define QUEUE 8192
+/* For room in the queue to the front, which takes events as fast as they come. */
 #define ROOM_MS 100
 
 struct event_socket {
     struct publisher publisher;
-    void *socket;
+    struct inner inner;
     struct codec *codec;
     bool is_heard; /* somebody has subscribed to something: before that nothing has to be sent */
 };
@@ -24,8 +22,9 @@ static void send_frames(struct event_socket *s, const char *topic, size_t topic_
                         struct text body)
 {
     handover_send(&handover_events);
-    if (zmq_send(s->socket, topic, topic_len, ZMQ_SNDMORE) >= 0)
-        zmq_send(s->socket, body.data, body.len, 0);
+    s->inner.has_news = true;
+    if (zmq_send(s->inner.socket, topic, topic_len, ZMQ_SNDMORE) >= 0)
+        zmq_send(s->inner.socket, body.data, body.len, 0);
 }
 
 static void publish(struct publisher *publisher, enum message_type type, struct text sku,
@@ -51,11 +50,10 @@ static bool set(void *socket, int option, int value)
 static bool open_socket(struct event_socket *s, void *context)
 {
     s->codec = codec_new();
-    s->socket = zmq_socket(context, ZMQ_XPUB);
-    return s->codec != NULL && s->socket != NULL && set(s->socket, ZMQ_LINGER, 0) &&
-           set(s->socket, ZMQ_SNDHWM, QUEUE) && set(s->socket, ZMQ_XPUB_VERBOSE, 1) &&
-           set(s->socket, ZMQ_XPUB_NODROP, 1) && set(s->socket, ZMQ_SNDTIMEO, ROOM_MS) &&
-           zmq_bind(s->socket, FRONT_EVENTS) == 0;
+    return s->codec != NULL &&
+           inner_open(&s->inner, context, ZMQ_XPUB, INNER_BIND, FRONT_EVENTS, FRONT_EVENTS_QUEUE) &&
+           set(s->inner.socket, ZMQ_XPUB_VERBOSE, 1) && set(s->inner.socket, ZMQ_XPUB_NODROP, 1) &&
+           set(s->inner.socket, ZMQ_SNDTIMEO, ROOM_MS);
 }
 
 struct event_socket *event_socket_new(void *context, char error[EVENT_SOCKET_ERROR_BYTES])
@@ -74,16 +72,15 @@ void event_socket_destroy(struct event_socket **socket)
 {
     if (*socket == NULL)
         return;
-    if ((*socket)->socket != NULL)
-        zmq_close((*socket)->socket);
+    inner_close(&(*socket)->inner);
     codec_destroy(&(*socket)->codec);
     free(*socket);
     *socket = NULL;
 }
 
-void *event_socket_socket(const struct event_socket *socket)
+struct inner *event_socket_inner(struct event_socket *socket)
 {
-    return socket->socket;
+    return &socket->inner;
 }
 
 struct publisher *event_socket_publisher(struct event_socket *socket)
@@ -108,10 +105,10 @@ bool event_socket_welcomes(struct event_socket *socket)
 {
     bool welcomes = false;
     zmq_msg_t frame;
-    zmq_msg_init(&frame);
-    while (zmq_msg_recv(&frame, socket->socket, ZMQ_DONTWAIT) >= 0)
+    while (inner_receive(&socket->inner, &frame)) {
         welcomes = take_frame(socket, &frame) || welcomes;
-    zmq_msg_close(&frame);
+        zmq_msg_close(&frame);
+    }
     return welcomes;
 }
 

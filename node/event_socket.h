@@ -4,6 +4,7 @@
 #define NODE_EVENT_SOCKET_H
 
 #include "bus/ports.h"
+#include "node/inner.h"
 
 struct event_socket;
 
@@ -13,7 +14,7 @@ struct event_socket;
 struct event_socket *event_socket_new(void *context, char error[EVENT_SOCKET_ERROR_BYTES]);
 void event_socket_destroy(struct event_socket **socket);
 
-void *event_socket_socket(const struct event_socket *socket); /* to wait for */
+struct inner *event_socket_inner(struct event_socket *socket); /* to wait for */
 
 /* The port of bus/ports.h. It lives as long as the socket. */
 struct publisher *event_socket_publisher(struct event_socket *socket);

@@ -366,42 +366,25 @@ static int time_to_wait(const struct node *node)
     return (int)(node->heartbeat_ms > node->now_ms ? node->heartbeat_ms - node->now_ms : 0);
 }
 
-static int socket_fd(void *socket)
-{
-    int fd = -1;
-    size_t size = sizeof fd;
-    int rc = zmq_getsockopt(socket, ZMQ_FD, &fd, &size);
-    assert(rc == 0);
-    (void)rc;
-    return fd;
-}
-
-/* Whether a message can be received now. The descriptor of a socket becomes readable for what comes
- * after this was false, and for nothing else. */
-static bool socket_has_message(void *socket)
-{
-    int events = 0;
-    size_t size = sizeof events;
-    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
-}
-
-/* As zmq_poll would, which looks at each socket twice and asks the kernel each time. */
 static void wait_for_work(struct node *node)
 {
-    void *sockets[] = {router_socket(node->router), event_socket_socket(node->events),
-                       upstream_socket(node->upstream)};
-    enum { SOCKETS = sizeof sockets / sizeof *sockets };
-    struct pollfd items[SOCKETS + 1] = {
-        {.fd = node->must_stop ? -1 : node->signal_fd, .events = POLLIN}};
-    nfds_t count = 1;
-    bool has_message = false;
-    for (size_t i = 0; i < SOCKETS && sockets[i] != NULL; i++) {
-        has_message = has_message || socket_has_message(sockets[i]);
-        items[count++] = (struct pollfd){.fd = socket_fd(sockets[i]), .events = POLLIN};
+    struct inner *queues[] = {router_inner(node->router), event_socket_inner(node->events),
+                              upstream_inner(node->upstream)};
+    enum { QUEUES = sizeof queues / sizeof *queues };
+    struct pollfd items[QUEUES + 1];
+    nfds_t count = 0;
+    bool has_news = false;
+    for (; count < QUEUES && queues[count] != NULL; count++) {
+        has_news = has_news || queues[count]->has_news;
+        items[count] = (struct pollfd){.fd = queues[count]->fd, .events = POLLIN};
     }
+    struct pollfd *signals = &items[count];
+    *signals = (struct pollfd){.fd = node->must_stop ? -1 : node->signal_fd, .events = POLLIN};
     node->now_ms = monotonic_ms();
-    poll(items, count, has_message ? 0 : time_to_wait(node));
-    node->must_stop = node->must_stop || (items[0].revents & POLLIN) != 0;
+    poll(items, count + 1, has_news ? 0 : time_to_wait(node));
+    for (nfds_t i = 0; i < count; i++)
+        queues[i]->has_news = queues[i]->has_news || (items[i].revents & POLLIN) != 0;
+    node->must_stop = node->must_stop || (signals->revents & POLLIN) != 0;
     begin_turn(node);
 }
 

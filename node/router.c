@@ -33,7 +33,7 @@ struct line {
 };
 
 struct router {
-    void *socket;
+    struct inner inner;
     const struct front *front;
     unsigned char id[ID_MAX]; /* the front's routing id, which comes before each message */
     size_t id_len;
@@ -56,13 +56,7 @@ struct router *router_new(void *context, char error[ROUTER_ERROR_BYTES])
     snprintf(error, ROUTER_ERROR_BYTES, "cannot open the command socket");
     if (router == NULL)
         return NULL;
-    int none = 0;
-    router->socket = zmq_socket(context, ZMQ_ROUTER);
-    if (router->socket == NULL ||
-        zmq_setsockopt(router->socket, ZMQ_LINGER, &none, sizeof none) != 0 ||
-        zmq_setsockopt(router->socket, ZMQ_RCVHWM, &none, sizeof none) != 0 ||
-        zmq_setsockopt(router->socket, ZMQ_SNDHWM, &none, sizeof none) != 0 ||
-        zmq_bind(router->socket, FRONT_COMMANDS) != 0)
+    if (!inner_open(&router->inner, context, ZMQ_ROUTER, INNER_BIND, FRONT_COMMANDS, 0))
         router_destroy(&router);
     return router;
 }
@@ -129,16 +123,15 @@ void router_destroy(struct router **router)
         }
         end_line(r, line);
     }
-    if (r->socket != NULL)
-        zmq_close(r->socket);
+    inner_close(&r->inner);
     free(r->lines);
     free(r);
     *router = NULL;
 }
 
-void *router_socket(const struct router *router)
+struct inner *router_inner(struct router *router)
 {
-    return router->socket;
+    return &router->inner;
 }
 
 static struct route route_of(struct message *message)
@@ -242,19 +235,10 @@ bool router_is_done(const struct router *router)
 
 /* ---- what comes ---- */
 
-static bool receive_frame(struct router *router, zmq_msg_t *frame)
-{
-    zmq_msg_init(frame);
-    if (zmq_msg_recv(frame, router->socket, ZMQ_DONTWAIT) >= 0)
-        return true;
-    zmq_msg_close(frame);
-    return false;
-}
-
 static bool receive_message(struct router *router, struct message *message)
 {
     zmq_msg_t id;
-    if (!receive_frame(router, &id))
+    if (!inner_receive(&router->inner, &id))
         return false;
     if (router->id_len == 0) {
         router->id_len = zmq_msg_size(&id);
@@ -262,9 +246,9 @@ static bool receive_message(struct router *router, struct message *message)
         memcpy(router->id, zmq_msg_data(&id), router->id_len);
     }
     zmq_msg_close(&id);
-    bool is_whole = receive_frame(router, &message->head); /* messages come whole */
+    bool is_whole = inner_receive(&router->inner, &message->head); /* messages come whole */
     assert(is_whole);
-    is_whole = receive_frame(router, &message->body);
+    is_whole = inner_receive(&router->inner, &message->body);
     assert(is_whole);
     handover_receive(&handover_requests);
     return true;
@@ -350,17 +334,12 @@ bool router_defer(struct router *router)
 
 static void send_reply(struct router *router, struct message *message, struct text body)
 {
-    zmq_msg_t reply;
-    bool sent = zmq_msg_init_size(&reply, body.len) == 0;
-    if (!sent)
-        zmq_msg_init(&reply); /* no reply, then */
-    else if (body.len > 0)
-        memcpy(zmq_msg_data(&reply), body.data, body.len);
     router->reply_bytes += body.len; /* before the front can count them */
     handover_send(&handover_replies);
-    zmq_send(router->socket, router->id, router->id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    zmq_msg_send(&message->head, router->socket, ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    zmq_msg_send(&reply, router->socket, ZMQ_DONTWAIT);
+    inner_send_bytes(&router->inner, router->id, router->id_len, false);
+    inner_send(&router->inner, &message->head, false);
+    if (!inner_send_bytes(&router->inner, body.data, body.len, true))
+        inner_send_bytes(&router->inner, NULL, 0, true); /* no memory: no reply, then */
 }
 
 void router_drop(struct router *router)

@@ -10,6 +10,7 @@
 #define NODE_ROUTER_H
 
 #include "node/front/front.h"
+#include "node/inner.h"
 
 struct router;
 
@@ -23,7 +24,7 @@ void router_destroy(struct router **router);
  * router_next; `front` outlives the router's use. */
 bool router_set_front(struct router *router, const struct front *front);
 
-void *router_socket(const struct router *router); /* to wait for */
+struct inner *router_inner(struct router *router); /* to wait for */
 
 enum arrival {
     ARRIVAL_NONE,        /* nothing that can be served now, or the group has no room */

@@ -18,7 +18,7 @@ struct slot {
 };
 
 struct upstream {
-    void *socket; /* NULL: no endpoint */
+    struct inner inner; /* open where there is an endpoint */
     struct codec *codec;
     struct stats *stats;
     struct logger *logger;
@@ -35,13 +35,7 @@ static bool open_socket(struct upstream *upstream, void *context, const struct c
 {
     if (config->upstream.count == 0)
         return true;
-    int queue = WAITING_MAX;
-    int linger = 0;
-    upstream->socket = zmq_socket(context, ZMQ_PULL);
-    return upstream->socket != NULL &&
-           zmq_setsockopt(upstream->socket, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
-           zmq_setsockopt(upstream->socket, ZMQ_RCVHWM, &queue, sizeof queue) == 0 &&
-           zmq_bind(upstream->socket, FRONT_UPSTREAM) == 0;
+    return inner_open(&upstream->inner, context, ZMQ_PULL, INNER_BIND, FRONT_UPSTREAM, WAITING_MAX);
 }
 
 struct upstream *upstream_new(void *context, const struct config *config, struct stats *stats,
@@ -70,16 +64,15 @@ void upstream_destroy(struct upstream **upstream)
     (*upstream)->must_retry = false;
     (*upstream)->taken = (*upstream)->count - (*upstream)->first;
     upstream_end_group(*upstream);
-    if ((*upstream)->socket != NULL)
-        zmq_close((*upstream)->socket);
+    inner_close(&(*upstream)->inner);
     codec_destroy(&(*upstream)->codec);
     free(*upstream);
     *upstream = NULL;
 }
 
-void *upstream_socket(const struct upstream *upstream)
+struct inner *upstream_inner(struct upstream *upstream)
 {
-    return upstream->must_retry ? NULL : upstream->socket;
+    return upstream->must_retry || upstream->inner.socket == NULL ? NULL : &upstream->inner;
 }
 
 static void count_bad(struct upstream *upstream, uint64_t now_ms, const char *why)
@@ -93,14 +86,11 @@ static void count_bad(struct upstream *upstream, uint64_t now_ms, const char *wh
 static bool take_new(struct upstream *upstream, uint64_t now_ms)
 {
     for (unsigned bad = 0; bad < BAD_PER_TURN; bad++) {
-        if (upstream->socket == NULL || upstream->count == UPSTREAM_GROUP_MAX)
+        if (upstream->inner.socket == NULL || upstream->count == UPSTREAM_GROUP_MAX)
             return false;
         struct slot *slot = &upstream->slots[upstream->count];
-        zmq_msg_init(&slot->body);
-        if (zmq_msg_recv(&slot->body, upstream->socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&slot->body);
+        if (!inner_receive(&upstream->inner, &slot->body))
             return false;
-        }
         handover_receive(&handover_upstream);
         upstream->stats->upstream_received++;
         struct text body = {zmq_msg_data(&slot->body), zmq_msg_size(&slot->body)};

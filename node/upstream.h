@@ -4,6 +4,7 @@
 #define NODE_UPSTREAM_H
 
 #include "node/config.h"
+#include "node/inner.h"
 #include "node/log.h"
 
 struct upstream;
@@ -20,7 +21,7 @@ void upstream_destroy(struct upstream **upstream);
 
 /* To wait for; NULL where nothing is to be read now: no endpoint, or commands that were not
  * committed wait to be tried again. */
-void *upstream_socket(const struct upstream *upstream);
+struct inner *upstream_inner(struct upstream *upstream);
 
 /* The next command of the feed: one that was not committed and is due again, else a new
  * one. Its texts live until upstream_end_group. False: none, or enough for one group. */

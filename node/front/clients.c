@@ -104,10 +104,11 @@ static bool send_message(struct front *front, const struct route *route, struct 
     if (body.len > 0)
         memcpy(zmq_msg_data(&content), body.data, body.len);
     handover_send(&handover_requests);
-    int sent = zmq_msg_send(&head, front->dealer, ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    assert(sent >= 0);
-    sent = zmq_msg_send(&content, front->dealer, ZMQ_DONTWAIT);
-    assert(sent >= 0);
+    struct inner *requests = &front->queues[QUEUE_REQUESTS].inner;
+    bool sent = inner_send(requests, &head, false);
+    assert(sent);
+    sent = inner_send(requests, &content, true);
+    assert(sent);
     return true;
 }
 
@@ -241,15 +242,6 @@ static void take_reply(struct front *front, struct text head, struct text body)
     peer_release(front, peer);
 }
 
-static bool receive(struct front *front, zmq_msg_t *frame)
-{
-    zmq_msg_init(frame);
-    if (zmq_msg_recv(frame, front->dealer, ZMQ_DONTWAIT) >= 0)
-        return true;
-    zmq_msg_close(frame);
-    return false;
-}
-
 static struct text frame_text(zmq_msg_t *frame)
 {
     return (struct text){zmq_msg_data(frame), zmq_msg_size(frame)};
@@ -261,9 +253,10 @@ bool clients_take_replies(struct front *front)
     for (unsigned i = 0; i < REPLIES_PER_TURN && bytes < REPLY_BYTES_PER_TURN; i++) {
         zmq_msg_t head;
         zmq_msg_t body;
-        if (!receive(front, &head))
+        struct inner *queue = &front->queues[QUEUE_REQUESTS].inner;
+        if (!inner_receive(queue, &head))
             return false;
-        bool is_whole = receive(front, &body); /* messages come whole */
+        bool is_whole = inner_receive(queue, &body); /* messages come whole */
         assert(is_whole);
         handover_receive(&handover_replies);
         take_reply(front, frame_text(&head), frame_text(&body));

@@ -170,8 +170,8 @@ static bool pass_on(struct front *front, const struct peer *peer)
     const struct feed *feed = peer->as.feed;
     size_t len = feed->is_good ? peer->content.len : 0;
     handover_send(&handover_upstream);
-    return zmq_send(front->push, len > 0 ? (const void *)bytes_front(&peer->content) : "", len,
-                    ZMQ_DONTWAIT) >= 0;
+    return inner_send_bytes(&front->queues[QUEUE_UPSTREAM].inner, bytes_front(&peer->content), len,
+                            true);
 }
 
 static bool pass_on_whole(struct front *front, struct peer *peer)

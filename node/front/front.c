@@ -63,25 +63,22 @@ static bool watch(struct front *front, int fd, struct watch *what)
     return epoll_ctl(front->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* Connected to the one peer that it has, and woken up by it. What waits in its queues is bounded by
- * whoever sends. */
-static void *connect_inside(struct front *front, void *context, int type, const char *endpoint,
-                            int queue)
+static bool open_queue(struct front *front, void *context, enum queue which, int type,
+                       const char *endpoint, int messages)
 {
-    void *socket = zmq_socket(context, type);
-    if (socket == NULL)
-        return NULL;
-    int fd = -1;
-    size_t size = sizeof fd;
-    int linger = 0;
-    if (zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
-        zmq_setsockopt(socket, ZMQ_SNDHWM, &queue, sizeof queue) == 0 &&
-        zmq_setsockopt(socket, ZMQ_RCVHWM, &queue, sizeof queue) == 0 &&
-        zmq_connect(socket, endpoint) == 0 && zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0 &&
-        watch(front, fd, &front->wake))
-        return socket;
-    zmq_close(socket);
-    return NULL;
+    front->queues[which].watch.kind = WATCH_INNER;
+    struct inner *inner = &front->queues[which].inner;
+    return inner_open(inner, context, type, INNER_CONNECT, endpoint, messages) &&
+           watch(front, inner->fd, &front->queues[which].watch);
+}
+
+/* What waits in a queue is bounded by whoever sends, but for upstream. */
+static bool open_queues(struct front *front, void *context)
+{
+    return open_queue(front, context, QUEUE_REQUESTS, ZMQ_DEALER, FRONT_COMMANDS, 0) &&
+           open_queue(front, context, QUEUE_EVENTS, ZMQ_XSUB, FRONT_EVENTS, FRONT_EVENTS_QUEUE) &&
+           (front->feed_count == 0 ||
+            open_queue(front, context, QUEUE_UPSTREAM, ZMQ_PUSH, FRONT_UPSTREAM, UPSTREAM_QUEUE));
 }
 
 static bool make_inside(struct front *front, void *context, char *error)
@@ -91,13 +88,7 @@ static bool make_inside(struct front *front, void *context, char *error)
     front->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (front->epoll_fd < 0 || front->wake_fd < 0 || !watch(front, front->wake_fd, &front->wake))
         return fail(error, "make the front");
-    front->dealer = connect_inside(front, context, ZMQ_DEALER, FRONT_COMMANDS, 0);
-    front->xsub = connect_inside(front, context, ZMQ_XSUB, FRONT_EVENTS, 0);
-    if (front->feed_count > 0)
-        front->push = connect_inside(front, context, ZMQ_PUSH, FRONT_UPSTREAM, UPSTREAM_QUEUE);
-    bool is_fine = front->dealer != NULL && front->xsub != NULL &&
-                   (front->push != NULL || front->feed_count == 0);
-    return is_fine || fail(error, "reach the node's own sockets");
+    return open_queues(front, context) || fail(error, "reach the node's own sockets");
 }
 
 static bool open_listener(struct front *front, size_t which, enum peer_kind kind,
@@ -130,12 +121,6 @@ struct front *front_new(void *context, const struct config *config, struct logge
         !open_listener(front, LISTENER_EVENTS, PEER_SUBSCRIBER, config->events, error))
         front_destroy(&front);
     return front;
-}
-
-static void close_socket(void *socket)
-{
-    if (socket != NULL)
-        zmq_close(socket);
 }
 
 static void close_descriptor(int fd)
@@ -172,9 +157,8 @@ void front_destroy(struct front **front)
     end_all(f);
     for (size_t i = 0; i < LISTENER_COUNT; i++)
         listener_close(&f->accepting[i].listener);
-    close_socket(f->dealer);
-    close_socket(f->xsub);
-    close_socket(f->push);
+    for (size_t i = 0; i < QUEUE_COUNT; i++)
+        inner_close(&f->queues[i].inner);
     close_descriptor(f->wake_fd);
     close_descriptor(f->epoll_fd);
     backlog_destroy(&f->backlog);
@@ -234,7 +218,7 @@ static void take_wake(struct front *front)
 {
     uint64_t times;
     ssize_t len = read(front->wake_fd, &times, sizeof times);
-    (void)len; /* another descriptor may have been meant */
+    (void)len; /* it says nothing but that it is time to look */
     if (front->has_stopped_reading ||
         !atomic_load_explicit(&front->must_stop_reading, memory_order_acquire))
         return;
@@ -255,19 +239,15 @@ static void take_event(struct front *front, const struct epoll_event *event)
     case WATCH_LISTENER:
         accept_some(front, event->data.ptr);
         break;
+    case WATCH_INNER:
+        for (size_t i = 0; i < QUEUE_COUNT; i++)
+            if (what == &front->queues[i].watch)
+                front->queues[i].inner.has_news = true;
+        break;
     case WATCH_WAKE:
         take_wake(front);
         break;
     }
-}
-
-/* Also has libzmq take in what woke us up, or its descriptor would go on waking. */
-static bool has_message(void *socket)
-{
-    int events = 0;
-    size_t size = sizeof events;
-    return socket != NULL && zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 &&
-           (events & ZMQ_POLLIN) != 0;
 }
 
 static int time_to_wait(const struct front *front)
@@ -312,9 +292,10 @@ static bool turn(struct front *front, int wait_ms)
     front->must_nudge = false;
     peers_relieve(front);
     peers_bury(front);
-    has_message(front->push);
-    return has_message(front->dealer) || has_message(front->xsub) || is_more ||
-           front->effort_left == 0 || front->unsent.count > 0;
+    inner_settle(&front->queues[QUEUE_UPSTREAM].inner);
+    return front->queues[QUEUE_REQUESTS].inner.has_news ||
+           front->queues[QUEUE_EVENTS].inner.has_news || is_more || front->effort_left == 0 ||
+           front->unsent.count > 0;
 }
 
 static bool is_all_sent(const struct front *front)

@@ -37,6 +37,7 @@ struct front;
 /* The endpoints at which the node's own sockets are bound before front_new. */
 #define FRONT_COMMANDS "inproc://commands" /* ROUTER; frames: route (node/front/route.h), body */
 #define FRONT_EVENTS "inproc://events"     /* XPUB; frames: topic, body */
+#define FRONT_EVENTS_QUEUE 8192            /* messages, at each end: 0 at one would be no limit */
 #define FRONT_UPSTREAM "inproc://upstream" /* PULL; a body, empty where the message was no good */
 
 /* A subscription to it is passed on to the XPUB each time that somebody subscribes to it; the front

@@ -12,12 +12,12 @@
 #include "node/front/prefixes.h"
 #include "node/front/route.h"
 #include "node/front/zmtp.h"
+#include "node/inner.h"
 #include "node/log.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <zmq.h>
 
 #define TICK_MS 100u /* between two looks at what has a time limit */
 
@@ -67,7 +67,7 @@ struct subscriber {
 /* What says that an upstream node is to be reached; it outlives its peers. */
 struct feed;
 
-enum watch_kind { WATCH_PEER, WATCH_LISTENER, WATCH_WAKE };
+enum watch_kind { WATCH_PEER, WATCH_LISTENER, WATCH_INNER, WATCH_WAKE };
 
 /* What a descriptor in the epoll set belongs to; the first member of each. */
 struct watch {
@@ -139,6 +139,13 @@ struct accepting {
     bool is_paused; /* until the next tick: no descriptor could be had */
 };
 
+enum queue {
+    QUEUE_REQUESTS, /* a DEALER: requests to the node's ROUTER, and replies from there */
+    QUEUE_EVENTS,   /* an XSUB: events of its XPUB */
+    QUEUE_UPSTREAM, /* a PUSH: messages of upstream nodes, to its PULL; open where there are any */
+    QUEUE_COUNT
+};
+
 /* Written by the thread, read by the main thread. */
 struct front_counts {
     _Atomic uint64_t peers;
@@ -168,11 +175,12 @@ static inline void uncount(_Atomic uint64_t *counter)
 struct front {
     const struct config *config;
     struct logger *logger;
-    void *dealer; /* to the node's ROUTER */
-    void *xsub;   /* to its XPUB */
-    void *push;   /* to its PULL; NULL: no upstream is configured */
+    struct {
+        struct watch watch;
+        struct inner inner;
+    } queues[QUEUE_COUNT];
     int epoll_fd;
-    struct watch wake; /* of wake_fd, and of the descriptors of the libzmq sockets */
+    struct watch wake; /* of wake_fd */
     int wake_fd;       /* the main thread writes there when it wants something */
     pthread_t thread;
     bool is_started;

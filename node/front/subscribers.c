@@ -47,7 +47,7 @@ static void send_subscription(struct front *front, char begins, const char *pref
     size_t len = strlen(prefix);
     frame[0] = begins;
     memcpy(frame + 1, prefix, len);
-    zmq_send(front->xsub, frame, 1 + len, ZMQ_DONTWAIT);
+    inner_send_bytes(&front->queues[QUEUE_EVENTS].inner, frame, 1 + len, true);
 }
 
 static bool begin_listening(struct front *front, struct peer *peer)
@@ -201,23 +201,15 @@ static void welcome_came(struct front *front)
 
 /* ---- events ---- */
 
-static bool receive(struct front *front, zmq_msg_t *frame)
-{
-    zmq_msg_init(frame);
-    if (zmq_msg_recv(frame, front->xsub, ZMQ_DONTWAIT) >= 0)
-        return true;
-    zmq_msg_close(frame);
-    return false;
-}
-
 bool subscribers_take_events(struct front *front)
 {
     for (unsigned i = 0; i < EVENTS_PER_TURN; i++) {
         zmq_msg_t topic;
         zmq_msg_t body;
-        if (!receive(front, &topic))
+        struct inner *queue = &front->queues[QUEUE_EVENTS].inner;
+        if (!inner_receive(queue, &topic))
             return false;
-        bool is_whole = receive(front, &body); /* messages come whole */
+        bool is_whole = inner_receive(queue, &body); /* messages come whole */
         assert(is_whole);
         handover_receive(&handover_events);
         struct text name = {zmq_msg_data(&topic), zmq_msg_size(&topic)};

@@ -1,0 +1,66 @@
+#include "node/inner.h"
+
+#include <string.h>
+
+bool inner_open(struct inner *inner, void *context, int type, enum inner_end end,
+                const char *endpoint, int queue)
+{
+    int linger = 0;
+    size_t size = sizeof inner->fd;
+    inner->has_news = true;
+    inner->socket = zmq_socket(context, type);
+    return inner->socket != NULL &&
+           zmq_setsockopt(inner->socket, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
+           zmq_setsockopt(inner->socket, ZMQ_SNDHWM, &queue, sizeof queue) == 0 &&
+           zmq_setsockopt(inner->socket, ZMQ_RCVHWM, &queue, sizeof queue) == 0 &&
+           zmq_getsockopt(inner->socket, ZMQ_FD, &inner->fd, &size) == 0 &&
+           (end == INNER_BIND ? zmq_bind(inner->socket, endpoint)
+                              : zmq_connect(inner->socket, endpoint)) == 0;
+}
+
+void inner_close(struct inner *inner)
+{
+    if (inner->socket != NULL)
+        zmq_close(inner->socket);
+    inner->socket = NULL;
+}
+
+bool inner_receive(struct inner *inner, zmq_msg_t *frame)
+{
+    if (!inner->has_news)
+        return false;
+    zmq_msg_init(frame);
+    if (zmq_msg_recv(frame, inner->socket, ZMQ_DONTWAIT) >= 0)
+        return true;
+    zmq_msg_close(frame);
+    inner->has_news = false;
+    return false;
+}
+
+bool inner_send(struct inner *inner, zmq_msg_t *frame, bool is_last)
+{
+    inner->has_news = true;
+    return zmq_msg_send(frame, inner->socket, ZMQ_DONTWAIT | (is_last ? 0 : ZMQ_SNDMORE)) >= 0;
+}
+
+bool inner_send_bytes(struct inner *inner, const void *bytes, size_t len, bool is_last)
+{
+    zmq_msg_t frame;
+    if (zmq_msg_init_size(&frame, len) != 0)
+        return false;
+    if (len > 0)
+        memcpy(zmq_msg_data(&frame), bytes, len);
+    if (inner_send(inner, &frame, is_last))
+        return true;
+    zmq_msg_close(&frame);
+    return false;
+}
+
+void inner_settle(struct inner *inner)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    if (inner->socket != NULL && inner->has_news)
+        zmq_getsockopt(inner->socket, ZMQ_EVENTS, &events, &size);
+    inner->has_news = false;
+}
