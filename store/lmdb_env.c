@@ -186,20 +186,8 @@ static bool is_inode(const struct stat *status, struct lmdb_inode inode)
     return status->st_dev == inode.device && status->st_ino == inode.number;
 }
 
-static bool note_place(struct lmdb_env *env, char *error)
-{
-    struct stat directory;
-    struct stat file;
-    int fd = -1;
-    if (mdb_env_get_fd(env->env, &fd) != 0 || fstat(env->directory_fd, &directory) != 0 ||
-        fstat(fd, &file) != 0)
-        return cannot(env, "examine", DATA_FILE, error);
-    env->directory_inode = inode_of(&directory);
-    env->file_inode = inode_of(&file);
-    return lmdb_env_is_in_place(env, error);
-}
-
-bool lmdb_env_is_in_place(const struct lmdb_env *env, char error[LMDB_ERROR_BYTES])
+/* The names mean what they meant. */
+static bool look_up_place(const struct lmdb_env *env, char *error)
 {
     struct stat status;
     if (stat(env->directory, &status) != 0)
@@ -213,6 +201,29 @@ bool lmdb_env_is_in_place(const struct lmdb_env *env, char error[LMDB_ERROR_BYTE
     if (!is_inode(&status, env->file_inode))
         return fail(error, "%s/" DATA_FILE " was replaced by another file", env->directory);
     return true;
+}
+
+/* What was not in place is looked up again the next time. */
+bool lmdb_env_is_in_place(struct lmdb_env *env, char error[LMDB_ERROR_BYTES])
+{
+    if (!place_watch_has_news(&env->place) || look_up_place(env, error))
+        return true;
+    env->place.looked_ms = 0;
+    return false;
+}
+
+static bool note_place(struct lmdb_env *env, char *error)
+{
+    place_watch_open(&env->place, env->directory);
+    struct stat directory;
+    struct stat file;
+    int fd = -1;
+    if (mdb_env_get_fd(env->env, &fd) != 0 || fstat(env->directory_fd, &directory) != 0 ||
+        fstat(fd, &file) != 0)
+        return cannot(env, "examine", DATA_FILE, error);
+    env->directory_inode = inode_of(&directory);
+    env->file_inode = inode_of(&file);
+    return lmdb_env_is_in_place(env, error);
 }
 
 static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char *error)
@@ -340,7 +351,8 @@ static bool sync_new_file(const struct lmdb_env *env, char *error)
 bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
                    uint64_t check_bytes, char error[LMDB_ERROR_BYTES])
 {
-    *out = (struct lmdb_env){.directory = directory, .directory_fd = -1, .marker_fd = -1};
+    *out = (struct lmdb_env){
+        .directory = directory, .directory_fd = -1, .marker_fd = -1, .place.fd = -1};
     if (lock_directory(out, error) && find_marker(out, error) &&
         check_file(out, check_bytes, error) && open_environment(out, map_size_bytes, error) &&
         lock_file(out, error) && note_place(out, error) && sync_new_file(out, error) &&
@@ -354,6 +366,7 @@ void lmdb_env_close(struct lmdb_env *env)
 {
     if (env->env != NULL)
         mdb_env_close(env->env);
+    place_watch_close(&env->place);
     if (env->marker_fd >= 0)
         close(env->marker_fd);
     if (env->directory_fd >= 0)

@@ -6,6 +6,7 @@
 
 #include "bus/ports.h"
 #include "store/lmdb_pages.h"
+#include "store/place_watch.h"
 #include "store/record.h"
 
 #include <lmdb.h>
@@ -44,6 +45,7 @@ struct lmdb_env {
     int marker_fd;
     struct lmdb_inode directory_inode;
     struct lmdb_inode file_inode;
+    struct place_watch place;
     const char *directory;
     bool was_made;                 /* when it was opened: there was a whole store once */
     enum lmdb_pages_depth checked; /* how far the file was looked at when it was opened */
@@ -66,10 +68,11 @@ bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_
                    uint64_t check_bytes, char error[LMDB_ERROR_BYTES]);
 void lmdb_env_close(struct lmdb_env *env);
 
-/* Whether the directory is still where it was when it was opened, and its file in it, by two looks
- * at names. False: `error` says what is not, in one line; whoever begins a node there now does not
- * find what this one wrote. A name that cannot be looked at counts as gone. */
-bool lmdb_env_is_in_place(const struct lmdb_env *env, char error[LMDB_ERROR_BYTES]);
+/* Whether the directory is still where it was when it was opened, and its file in it. The names are
+ * looked at where something has happened on the way to them, and each second. False: `error` says
+ * what is not, in one line; whoever begins a node there now does not find what this one wrote. A
+ * name that cannot be looked at counts as gone. */
+bool lmdb_env_is_in_place(struct lmdb_env *env, char error[LMDB_ERROR_BYTES]);
 
 /* The bytes of a data file that has no more than LMDB's two first pages: nothing is stored. */
 int64_t lmdb_env_new_bytes(void);

@@ -118,7 +118,7 @@ struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
     store->ids_kept = options->ids_kept;
     store->is_stale = true;
     set_rounds(&store->fold, options);
-    store->env.directory_fd = store->env.marker_fd = -1;
+    store->env.directory_fd = store->env.marker_fd = store->env.place.fd = -1;
     if (!make_parts(store, options))
         snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");
     else if (lmdb_env_open(&store->env, options->directory, options->map_size_bytes,
@@ -139,7 +139,7 @@ bool lmdb_store_has_finished_commit(const struct lmdb_store *store)
     return store->env.has_finished_commit;
 }
 
-bool lmdb_store_is_in_place(const struct lmdb_store *store, char error[LMDB_STORE_ERROR_BYTES])
+bool lmdb_store_is_in_place(struct lmdb_store *store, char error[LMDB_STORE_ERROR_BYTES])
 {
     return lmdb_env_is_in_place(&store->env, error);
 }

@@ -34,8 +34,8 @@ bool lmdb_store_has_finished_commit(const struct lmdb_store *store);
 
 /* Whether the store is still where it was opened. False: it was renamed, replaced or removed, and
  * nothing may be called done any more, as the next start finds something else there; `error` says
- * what happened, in one line. Costs two looks at names. */
-bool lmdb_store_is_in_place(const struct lmdb_store *store, char error[LMDB_STORE_ERROR_BYTES]);
+ * what happened, in one line. */
+bool lmdb_store_is_in_place(struct lmdb_store *store, char error[LMDB_STORE_ERROR_BYTES]);
 
 /* What was not committed is gone. */
 void lmdb_store_close(struct lmdb_store **store);
