@@ -165,7 +165,7 @@ static enum store_result take_command(struct bus *bus, const struct request *req
 static enum store_result answer_query(struct bus *bus, const struct request *request)
 {
     enum store_result result = dispatch_request(&bus->handling, request);
-    bus->handling.queries_us++; /* about what one without a page takes */
+
     if (result == STORE_OK)
         return STORE_OK;
     if (result == STORE_DAMAGED)
@@ -228,7 +228,14 @@ bool bus_group_is_full(const struct bus *bus)
     return bus->count == GROUP_MAX || arena_used(bus->handling.arena) >= GROUP_BYTES_MAX;
 }
 
-bool bus_queries_must_wait(const struct bus *bus)
+bool bus_is_long_query(enum message_type type)
+{
+    return type == MESSAGE_GET_ALLOCATIONS || type == MESSAGE_GET_STOCK ||
+           type == MESSAGE_LIST_BATCHES || type == MESSAGE_LIST_PRODUCTS ||
+           type == MESSAGE_GET_EVENTS;
+}
+
+bool bus_long_queries_must_wait(const struct bus *bus)
 {
     return bus->handling.queries_us >= GROUP_QUERIES_US - GROUP_QUERIES_US / 8;
 }

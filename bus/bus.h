@@ -25,7 +25,7 @@ void bus_destroy(struct bus **bus);
 /* A group of requests: handled one by one, then committed as one transaction. */
 #define GROUP_MAX 8192u                      /* requests */
 #define GROUP_BYTES_MAX ((size_t)512 * 1024) /* of rows in the replies of a group */
-#define GROUP_QUERIES_US ((uint64_t)500)     /* of time for the queries of a group, roughly */
+#define GROUP_QUERIES_US ((uint64_t)500)     /* of time for the long queries of a group */
 
 /* Takes one request in. The reply is for after bus_commit: until then it may still change.
  * Requires: the group is not full; the request's texts live until the end of the group. */
@@ -40,9 +40,12 @@ void bus_refuse(struct bus *bus, const struct reply *refusal);
 size_t bus_group_count(const struct bus *bus);
 bool bus_group_is_full(const struct bus *bus);
 
-/* Whether the queries of the group have had their time: a further one would get a page of next to
- * nothing, and had better wait for the next group. */
-bool bus_queries_must_wait(const struct bus *bus);
+/* Whether the long queries of the group have had their time: a further one would get a page of next
+ * to nothing, and had better wait for the next group. */
+bool bus_long_queries_must_wait(const struct bus *bus);
+
+/* Whether it is one of these: a query whose reply is a page, or as long as one. */
+bool bus_is_long_query(enum message_type type);
 
 /* Commits the group. Where the store fails, the whole group is rolled back: its commands are
  * refused (storage_full, storage_failed) and its queries are answered anew. Returns what the store

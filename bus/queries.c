@@ -45,7 +45,7 @@ enum store_result handle_get_stock(struct handling *h, const struct get_stock *q
 {
     enum store_result result = READ(h, stock, query, stock);
     if (result == STORE_OK)
-        h->queries_us += h->reply->as.stock.batch_count / STOCK_BATCHES_PER_US;
+        h->queries_us += 1 + h->reply->as.stock.batch_count / STOCK_BATCHES_PER_US;
     return answered(h, result, OUTCOME_INVALID_SKU);
 }
 

@@ -239,9 +239,9 @@ static void refuse(struct node *node, enum arrival arrival)
     bus_refuse(node->bus, &refusal);
 }
 
-static bool queries_must_wait(const struct node *node)
+static bool long_queries_must_wait(const struct node *node)
 {
-    return bus_queries_must_wait(node->bus) || router_is_ahead(node->router);
+    return bus_long_queries_must_wait(node->bus) || router_is_ahead(node->router);
 }
 
 /* True: it is part of the group. A query is not where nobody waits for its reply, or where it has
@@ -259,7 +259,8 @@ static bool read_request(struct node *node, struct text body)
         router_drop(node->router);
         return false;
     }
-    if (is_query && queries_must_wait(node) && router_defer(node->router))
+    if (bus_is_long_query(request.type) && long_queries_must_wait(node) &&
+        router_defer(node->router))
         return false;
     bus_handle(node->bus, &request);
     return true;
@@ -272,7 +273,8 @@ static size_t read_router(struct node *node)
     enum arrival arrival;
     router_begin_group(node->router);
     while (!bus_group_is_full(node->bus) &&
-           (arrival = router_next(node->router, queries_must_wait(node), &body)) != ARRIVAL_NONE) {
+           (arrival = router_next(node->router, long_queries_must_wait(node), &body)) !=
+               ARRIVAL_NONE) {
         bool is_taken = true;
         if (arrival == ARRIVAL_REQUEST)
             is_taken = read_request(node, body);

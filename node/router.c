@@ -21,7 +21,7 @@ struct message {
 struct waiting {
     struct waiting *next;
     struct message message;
-    bool is_query; /* known to be one */
+    bool is_long_query; /* known to be one */
 };
 
 /* What waits of one client, in its order. */
@@ -145,7 +145,7 @@ static struct route route_of(struct message *message)
 /* ---- what waits ---- */
 
 /* Adds a message to those of its client. False: no memory. */
-static bool add_waiting(struct router *router, struct message *message, bool is_query)
+static bool add_waiting(struct router *router, struct message *message, bool is_long_query)
 {
     uint32_t slot = route_of(message).slot;
     struct waiting *waiting = malloc(sizeof *waiting);
@@ -163,7 +163,7 @@ static bool add_waiting(struct router *router, struct message *message, bool is_
         return false;
     }
     waiting->next = NULL;
-    waiting->is_query = is_query;
+    waiting->is_long_query = is_long_query;
     move_message(&waiting->message, message);
     if (line->first == NULL)
         line->first = waiting;
@@ -181,12 +181,12 @@ static bool must_wait(const struct router *router, uint32_t slot)
 }
 
 /* Moves the next message that waits and may be served to `message`. */
-static bool next_waiting(struct router *router, bool queries_wait, struct message *message)
+static bool next_waiting(struct router *router, bool long_queries_wait, struct message *message)
 {
     while (router->turns_left > 0) {
         struct line *line = pop_turn(router);
         router->turns_left--;
-        if (must_wait(router, line->slot) || (queries_wait && line->first->is_query)) {
+        if (must_wait(router, line->slot) || (long_queries_wait && line->first->is_long_query)) {
             push_turn(router, line);
             continue;
         }
@@ -230,7 +230,7 @@ bool router_has_turns(const struct router *router)
 
 bool router_is_done(const struct router *router)
 {
-    return router->has_all && router->turns == 0;
+    return router->has_all && !router_has_turns(router);
 }
 
 /* ---- what comes ---- */
@@ -287,11 +287,11 @@ static enum arrival arrival_of(const struct route *route)
     return route->kind == ROUTE_REQUEST ? ARRIVAL_REQUEST : ARRIVAL_NOT_ONE_BODY;
 }
 
-enum arrival router_next(struct router *router, bool queries_wait, struct text *body)
+enum arrival router_next(struct router *router, bool long_queries_wait, struct text *body)
 {
     struct message *message = &router->group[router->count];
     if (router->count == GROUP_MAX || router->body_bytes > GROUP_BODY_BYTES_MAX ||
-        (!next_waiting(router, queries_wait, message) && !next_new(router, message)))
+        (!next_waiting(router, long_queries_wait, message) && !next_new(router, message)))
         return ARRIVAL_NONE;
     struct route route = route_of(message);
     *body = (struct text){zmq_msg_data(&message->body), zmq_msg_size(&message->body)};
@@ -321,7 +321,7 @@ bool router_defer(struct router *router)
     struct waiting *waiting = malloc(sizeof *waiting);
     if (waiting == NULL)
         return false;
-    waiting->is_query = true;
+    waiting->is_long_query = true;
     waiting->next = line->first;
     move_message(&waiting->message, message);
     if (line->first == NULL)

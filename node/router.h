@@ -1,7 +1,7 @@
 /* The command socket: a ROUTER whose one peer is the front (node/front/front.h). It takes requests
  * into groups and sends their replies, and it keeps those that have to wait for a later group.
  *
- * Some requests wait: a query when the group has spent its time for queries, all of a client that
+ * Some requests wait: a long query when the group has spent its time for them, all of a client that
  * has left too many replies unread, and whatever comes behind one of the same client, as replies to
  * a client leave in the order of its requests. Clients with something that waits have their turns,
  * one request each, before anything new. How much can wait is bounded by the front, which passes on
@@ -37,9 +37,10 @@ enum arrival {
 void router_begin_group(struct router *router);
 
 /* The next request to be looked at. Unless it is NONE, router_take, router_defer or router_drop
- * must follow. `queries_wait`: those that are known to be queries are left where they are. *body
+ * must follow. `long_queries_wait`: those that are known to be such are left where
+ * they are. *body
  * lives until router_end_group. */
-enum arrival router_next(struct router *router, bool queries_wait, struct text *body);
+enum arrival router_next(struct router *router, bool long_queries_wait, struct text *body);
 
 /* Whether the client of the request has gone. */
 bool router_client_is_gone(const struct router *router);
@@ -47,7 +48,7 @@ bool router_client_is_gone(const struct router *router);
 /* The request becomes the next one of the group; router_reply must follow. */
 void router_take(struct router *router);
 
-/* The request is a query and waits for a later group. Without memory it is taken: false. */
+/* The request is a long query and waits for a later group. Without memory it is taken: false. */
 bool router_defer(struct router *router);
 
 /* The request is not answered. */
@@ -66,7 +67,8 @@ bool router_is_ahead(const struct router *router);
 /* Whether something that waits can be served at once. */
 bool router_has_turns(const struct router *router);
 
-/* Whether nothing more will come: the front has passed on its last, and nothing waits. */
+/* Whether nothing more can be served: the front has passed on its last, and what waits is for
+ * clients that do not read. */
 bool router_is_done(const struct router *router);
 
 #endif

@@ -26,6 +26,11 @@ uint64_t monotonic_ms(void)
     return read_clock_ns(CLOCK_MONOTONIC) / 1000000u;
 }
 
+uint64_t monotonic_us(void)
+{
+    return read_clock_ns(CLOCK_MONOTONIC) / 1000u;
+}
+
 uint64_t processor_us(void)
 {
     return read_clock_ns(CLOCK_PROCESS_CPUTIME_ID) / 1000u;

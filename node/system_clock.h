@@ -12,6 +12,7 @@ uint64_t system_clock_monotonic_us(struct clock *clock);
 
 /* Milliseconds since some moment; it never goes back: for time spans. */
 uint64_t monotonic_ms(void);
+uint64_t monotonic_us(void);
 
 /* Processor time of all threads of the process, in microseconds. */
 uint64_t processor_us(void);

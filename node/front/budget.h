@@ -49,10 +49,11 @@ static inline bool budget_is_exceeded(const struct budget *budget)
     return budget->used > budget->peers;
 }
 
-/* What each peer may have while it is crowded. */
+/* What each peer may have while it is crowded: together they then have half of what it takes to be
+ * crowded, so that one more reply for each does no harm. */
 static inline size_t budget_share(const struct budget *budget)
 {
-    size_t share = budget->peers / 2 / (budget->large + 1);
+    size_t share = budget->peers / 4 / (budget->large + 1);
     return share > BUDGET_SMALL ? share : BUDGET_SMALL;
 }
 

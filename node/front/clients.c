@@ -6,7 +6,6 @@
 #include "node/front/inside.h"
 
 #include "node/front/handover.h"
-#include "store/codec.h"
 
 #include <assert.h>
 
@@ -14,28 +13,38 @@
 #define ENVELOPE_BYTES_MAX ((size_t)1024 * 1024) /* of all of them */
 #define KEPT_BETWEEN 4096u /* bytes of an empty buffer that stay for the next message */
 
-/* Requests of all clients that may be under way in the node: as many as it takes into one group,
- * so that it need not wait for more while the disk syncs the one before. Each client may have its
- * part of them, and always a few. */
-#define WINDOW 8192u
-#define WINDOW_MIN 16u
+/* Requests of all clients that may be under way in the node, and each client's part of them. One or
+ * two may fill a group while the disk syncs the one before; among many, whose requests stand in one
+ * queue, a lone one would wait too long behind so much. Who has left is in no hurry. */
+#define WINDOW_OF_FEW 8192u
+#define FEW 2u
+#define WINDOW_OF_MANY 2048u
+#define WINDOW_OF_GONE 16u
+#define WINDOW_MIN 2u
 
 /* What a request takes in libzmq's queue and in the node, beyond its bytes: two frames of 64 bytes,
  * the memory block of the body, and a place where it can wait. */
 #define REQUEST_MEMORY 384u
 
 #define REPLIES_PER_TURN 2048u
-#define REPLY_BYTES_PER_TURN ((size_t)1024 * 1024) /* before they are sent */
+#define REPLY_BYTES_PER_TURN ((size_t)256 * 1024) /* before they are sent */
 
 /* ---- requests ---- */
+
+static size_t window_of(const struct front *front, const struct peer *peer)
+{
+    size_t clients = front->busy_clients + (peer->as.client.unanswered == 0);
+    size_t window = (clients > FEW ? WINDOW_OF_MANY : WINDOW_OF_FEW) / clients;
+    if (peer->has_ended)
+        return WINDOW_OF_GONE;
+    return window > WINDOW_MIN ? window : WINDOW_MIN;
+}
 
 bool client_must_wait(const struct front *front, const struct peer *peer)
 {
     const struct client *client = &peer->as.client;
-    size_t others = front->busy_clients - (client->unanswered > 0);
-    size_t window = WINDOW / (others + 1);
     return client->is_full || front->has_stopped_reading ||
-           client->unanswered >= (window > WINDOW_MIN ? window : WINDOW_MIN) ||
+           client->unanswered >= window_of(front, peer) ||
            front->budget.requests_used >= front->budget.requests;
 }
 
@@ -146,11 +155,27 @@ static bool pass_on(struct front *front, struct peer *peer)
     return true;
 }
 
+/* Whoever has left waits for no reply, so that only a command is worth the node's time. */
+static bool is_pointless(const struct front *front, const struct peer *peer)
+{
+    const struct incoming *incoming = &peer->as.client.incoming;
+    struct request request;
+    struct reply refusal;
+    if (!peer->has_ended)
+        return false;
+    if (kind_of(incoming) != ROUTE_REQUEST)
+        return true;
+    struct text body = {(const char *)bytes_front(&incoming->kept) + incoming->envelope_len,
+                        incoming->body_len};
+    return codec_decode_request(front->codec, body, &request, &refusal) != OUTCOME_DONE ||
+           !message_is_command(request.type);
+}
+
 static bool end_message(struct front *front, struct peer *peer)
 {
     struct incoming *incoming = &peer->as.client.incoming;
     bool is_fine = true;
-    if (incoming->must_drop)
+    if (incoming->must_drop || is_pointless(front, peer))
         count(&front->counts.requests_dropped, 1);
     else
         is_fine = pass_on(front, peer);

@@ -4,7 +4,6 @@
 #include "node/front/lookup.h"
 
 #include "node/front/handover.h"
-#include "store/codec.h"
 
 #include <assert.h>
 #include <errno.h>

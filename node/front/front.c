@@ -12,6 +12,7 @@
 
 #define EVENTS_PER_TURN 64
 #define ACCEPTS_PER_TURN 16u
+#define BUSY_US_PER_TURN 100u /* for those that send much, and again for those that had to wait */
 #define EFFORT_PER_TURN 1000u /* for subscriptions: some 100 microseconds */
 #define CONNECTIONS_MAX 65536u
 #define LEFT_MAX 8192u    /* connections that ended, and whose requests are under way */
@@ -50,10 +51,11 @@ static bool make_memory(struct front *front, const struct config *config)
     front->budget = budget_of((size_t)config->max_memory_mib << 20);
     front->backlog = backlog_new(front->budget.backlog);
     front->scratch = malloc(SCRATCH_BYTES);
+    front->codec = codec_new();
     front->feed_count = config->upstream.count;
     if (front->feed_count > 0)
         front->feeds = feeds_new(config);
-    return front->backlog != NULL && front->scratch != NULL &&
+    return front->backlog != NULL && front->scratch != NULL && front->codec != NULL &&
            (front->feed_count == 0 || front->feeds != NULL) && make_slots(front);
 }
 
@@ -168,6 +170,7 @@ void front_destroy(struct front **front)
     free(f->free_slots);
     free((void *)f->states);
     free(f->scratch);
+    codec_destroy(&f->codec);
     free(f);
     *front = NULL;
 }
@@ -250,6 +253,24 @@ static void take_event(struct front *front, const struct epoll_event *event)
     }
 }
 
+static bool is_of_busy_peer(const struct epoll_event *event)
+{
+    const struct watch *what = event->data.ptr;
+    return what->kind == WATCH_PEER && peer_is_busy(event->data.ptr);
+}
+
+/* Who sends little comes first: it waits for no more than a turn, whatever others send. Those that
+ * send much go on until their time is over; epoll tells the rest of them again, in turn. */
+static void take_events(struct front *front, const struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!is_of_busy_peer(&events[i]))
+            take_event(front, &events[i]);
+    for (int i = 0; i < count && !front_is_late(front); i++)
+        if (is_of_busy_peer(&events[i]))
+            take_event(front, &events[i]);
+}
+
 static int time_to_wait(const struct front *front)
 {
     if (front->peers == NULL && front->feed_count == 0)
@@ -278,10 +299,11 @@ static bool turn(struct front *front, int wait_ms)
     int count = epoll_wait(front->epoll_fd, events, EVENTS_PER_TURN, wait_ms);
     front->now_ms = monotonic_ms();
     front->effort_left = EFFORT_PER_TURN;
-    for (int i = 0; i < count; i++)
-        take_event(front, &events[i]);
+    front->late_us = monotonic_us() + BUSY_US_PER_TURN;
+    take_events(front, events, count);
     bool is_more = clients_take_replies(front);
     is_more = subscribers_take_events(front) || is_more;
+    front->late_us = monotonic_us() + BUSY_US_PER_TURN;
     is_more = peers_resume(front) || is_more;
     subscribers_ask_for_welcome(front);
     peers_send(front);

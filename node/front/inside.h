@@ -14,6 +14,7 @@
 #include "node/front/zmtp.h"
 #include "node/inner.h"
 #include "node/log.h"
+#include "store/codec.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -98,6 +99,7 @@ struct peer {
     bool has_ended;         /* its peer has closed; what it sent before is still taken in */
     bool is_in_list;        /* in front.peers */
     size_t cost;            /* what the budget was charged */
+    size_t taken;           /* bytes that came since the last tick */
     uint64_t began_ms;      /* when the connection was made */
     uint64_t heard_ms;      /* when something came last */
     uint64_t pinged_ms;     /* when it was sent the last PING or PONG of our own */
@@ -215,10 +217,13 @@ struct front {
     struct feed *feeds;
     size_t feed_count;
     uint64_t now_ms;
-    uint64_t tick_ms; /* when the next one is due */
+    uint64_t late_us; /* when those that send much have had their part of the turn */
+    uint64_t tick_ms; /* when the next tick is due */
+    bool has_to_trim; /* memory was in use that malloc would keep */
     struct log_limit cut_limit;
     struct log_limit refused_limit;
-    char *scratch; /* of SCRATCH_BYTES */
+    char *scratch;       /* of SCRATCH_BYTES */
+    struct codec *codec; /* to tell queries of those that left */
 };
 
 /* ---- peer.c: its life ---- */
@@ -250,6 +255,12 @@ void peer_charge(struct front *front, struct peer *peer);
 void peers_stop_reading(struct front *front);
 
 /* ---- reading.c ---- */
+
+/* Whether it sends so much that others come first. */
+bool peer_is_busy(const struct peer *peer);
+
+/* Whether those that are busy have had their part of the turn. */
+bool front_is_late(const struct front *front);
 
 /* Something can be read from it, or written to it, or its end has come. */
 void peer_ready(struct front *front, struct peer *peer, uint32_t events);

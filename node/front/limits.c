@@ -1,6 +1,8 @@
 /* Limits of time and of memory: what happens to those that are too slow, or have too much. */
 #include "node/front/inside.h"
 
+#include <malloc.h>
+
 #define IDLE_MS 1000u         /* after which empty buffers are given back */
 #define UNREAD_GRACE_MS 5000u /* in which a client with too much unread has to read something */
 #define STUCK_MS 250u         /* after which replies that nobody reads count as stuck */
@@ -97,6 +99,7 @@ static void release_idle(struct front *front, struct peer *peer)
 
 static void tick(struct front *front, struct peer *peer)
 {
+    peer->taken = 0;
     bool is_open = peer->phase == PEER_OPEN;
     if (!is_open && front->now_ms - peer->began_ms >= (uint64_t)front->config->handshake_ms) {
         peer_end(front, peer);
@@ -114,6 +117,18 @@ static void tick(struct front *front, struct peer *peer)
     }
 }
 
+/* malloc keeps what was freed. Where that was much, it goes back to the system. */
+static void trim(struct front *front)
+{
+    size_t much = front->budget.peers / 8;
+    if (front->budget.used > much) {
+        front->has_to_trim = true;
+    } else if (front->has_to_trim && front->budget.used < much / 2) {
+        front->has_to_trim = false;
+        malloc_trim(0);
+    }
+}
+
 void peers_tick(struct front *front)
 {
     struct peer *next;
@@ -121,6 +136,7 @@ void peers_tick(struct front *front)
         next = peer->next;
         tick(front, peer);
     }
+    trim(front);
 }
 
 void peers_relieve(struct front *front)

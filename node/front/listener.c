@@ -11,7 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KERNEL_BUFFER_BYTES (128 * 1024) /* what a peer can send while nobody reads */
+/* What the kernel keeps of a connection. Without limits of ours that would be some megabytes for
+ * each peer that does not read. */
+#define KERNEL_RECEIVE_BYTES (128 * 1024)
+#define KERNEL_SEND_BYTES (256 * 1024)
 
 static void set(int fd, int level, int option, int value)
 {
@@ -21,7 +24,8 @@ static void set(int fd, int level, int option, int value)
 /* The options of TCP do not exist for a local socket, which does without. */
 void listener_prepare(int fd)
 {
-    set(fd, SOL_SOCKET, SO_RCVBUF, KERNEL_BUFFER_BYTES);
+    set(fd, SOL_SOCKET, SO_RCVBUF, KERNEL_RECEIVE_BYTES);
+    set(fd, SOL_SOCKET, SO_SNDBUF, KERNEL_SEND_BYTES);
     set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }

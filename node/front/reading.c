@@ -1,5 +1,6 @@
 /* What comes from a connection: bytes to frames, the handshake, commands, and who has to wait. */
 #include "node/front/inside.h"
+#include "node/system_clock.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -7,7 +8,19 @@
 #define COMMAND_MAX 4096u /* bytes of a command, READY with all its properties counted */
 #define PONG_ROOM 4096u   /* bytes in `out` beyond which a PING needs no answer of its own */
 
+#define BUSY_BYTES ((size_t)64 * 1024) /* between two ticks, from where a peer is busy */
+
 /* ---- who has to wait ---- */
+
+bool peer_is_busy(const struct peer *peer)
+{
+    return peer->taken > BUSY_BYTES;
+}
+
+bool front_is_late(const struct front *front)
+{
+    return monotonic_us() > front->late_us;
+}
 
 static void wait_for_room(struct front *front, struct peer *peer)
 {
@@ -238,6 +251,7 @@ static bool read_some(struct front *front, struct peer *peer)
         return false;
     }
     peer->heard_ms = front->now_ms;
+    peer->taken += (size_t)len;
     struct text input = {front->scratch, (size_t)len};
     take(front, peer, &input);
     if (peer->phase != PEER_GONE && input.len > 0 &&
@@ -316,10 +330,11 @@ static bool resume(struct front *front, struct peer *peer)
 bool peers_resume(struct front *front)
 {
     bool is_more = false;
-    for (size_t left = front->waiting.count; left > 0; left--) {
+    size_t left = front->waiting.count;
+    for (; left > 0 && !front_is_late(front); left--) {
         struct peer *peer = next_waiting(front);
         if (peer->phase != PEER_GONE)
             is_more = resume(front, peer) || is_more;
     }
-    return is_more;
+    return is_more || left > 0;
 }

@@ -2,7 +2,6 @@
 #include "node/front/inside.h"
 
 #include "node/front/handover.h"
-#include "store/codec.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -283,10 +283,10 @@ static void pages_of_a_group_share_its_time(void **state)
     create_many(c);
     c->fakes->clock.us_per_look = GROUP_QUERIES_US / 50;
     for (unsigned group = 0; group < 2; group++) { /* the second one has its own */
-        assert_false(bus_queries_must_wait(c->fakes->bus));
+        assert_false(bus_long_queries_must_wait(c->fakes->bus));
         for (unsigned i = 0; i < 8; i++)
             bus_handle(c->fakes->bus, &query);
-        assert_true(bus_queries_must_wait(c->fakes->bus));
+        assert_true(bus_long_queries_must_wait(c->fakes->bus));
         assert_int_equal(conversation_commit(c), STORE_OK);
         assert_int_equal(next_of(c, 0), 25 * PAGE_CLOCK_EVERY);
         assert_true(next_of(c, 1) < 14 * PAGE_CLOCK_EVERY);
