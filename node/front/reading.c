@@ -263,15 +263,19 @@ static bool read_some(struct front *front, struct peer *peer)
 static bool may_be_read(const struct front *front, const struct peer *peer)
 {
     return peer->fd >= 0 && peer->unparsed.len == 0 && !peer->is_held &&
-           !front->has_stopped_reading && !is_over_its_share(front, peer);
+           !front->has_stopped_reading && (peer->has_ended || !is_over_its_share(front, peer));
 }
 
-/* The other end has closed, or the connection broke. What came before is still to be read, and
- * epoll has nothing more to tell, but would tell it again and again. */
+/* The other end has closed, or the connection broke. What a client sent before is still to be read,
+ * and epoll has nothing more to tell, but would tell it again and again. */
 static void ended(struct front *front, struct peer *peer)
 {
     if (peer->has_ended)
         return;
+    if (peer->kind == PEER_SUBSCRIBER) {
+        peer_end(front, peer);
+        return;
+    }
     peer->has_ended = true;
     epoll_ctl(front->epoll_fd, EPOLL_CTL_DEL, peer->fd, NULL);
     peer_has_left(front, peer);
