@@ -8,7 +8,7 @@
 #include <zmq.h>
 
 #define GROUP_BODY_BYTES_MAX ((size_t)4 * 1024 * 1024) /* of requests */
-#define AHEAD_BYTES_MAX ((uint64_t)2 * 1024 * 1024)    /* of replies */
+#define AHEAD_BYTES_MAX ((uint64_t)256 * 1024)         /* of replies */
 #define ID_MAX 255u                                    /* bytes of a routing id (RFC 28) */
 
 /* A request, as the front passed it on: where its reply goes, and its body. Frames are never moved

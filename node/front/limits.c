@@ -3,9 +3,9 @@
 
 #include <malloc.h>
 
-#define IDLE_MS 1000u         /* after which empty buffers are given back */
-#define UNREAD_GRACE_MS 5000u /* in which a client with too much unread has to read something */
-#define STUCK_MS 250u         /* after which replies that nobody reads count as stuck */
+#define IDLE_MS 1000u          /* after which empty buffers are given back */
+#define UNREAD_GRACE_MS 12000u /* in which a client with too much unread has to read something */
+#define STUCK_MS 250u          /* after which replies that nobody reads count as stuck */
 
 /* ---- memory ---- */
 

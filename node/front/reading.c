@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #define COMMAND_MAX 4096u /* bytes of a command, READY with all its properties counted */
-#define PONG_ROOM 4096u   /* bytes in `out` beyond which a PING needs no answer of its own */
+#define PONG_ROOM ((size_t)1024 * 1024) /* beyond what a client may leave unread */
 
 #define BUSY_BYTES ((size_t)64 * 1024) /* between two ticks, from where a peer is busy */
 
@@ -88,7 +88,8 @@ static bool answer_ping(struct front *front, struct peer *peer, struct text ping
     if (ping.len < 2)
         return false;
     struct text context = {ping.data + 2, ping.len - 2};
-    return peer->out.len > PONG_ROOM || peer_put(front, peer, pong, zmtp_put_pong(pong, context));
+    return peer->out.len > ((size_t)front->config->max_unread_mib << 20) + PONG_ROOM ||
+           peer_put(front, peer, pong, zmtp_put_pong(pong, context));
 }
 
 /* Other commands are passed over (RFC 23). */

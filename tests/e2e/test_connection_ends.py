@@ -4,7 +4,6 @@ took, drops the queries that it had not begun, and carries out the commands that
 measured is printed as a table."""
 
 import fcntl
-import os
 import shutil
 import signal
 import socket
@@ -79,7 +78,7 @@ def hand_over(connection, parts):
     for place, part in enumerate(parts):
         if place == 1: # what follows a handshake
             attacks.let_in(connection)
-        attacks.send_some(connection, zmtp.frame(b"\x01" + os.urandom(3000)) if part is None else part)
+        attacks.send_some(connection, part)
 
 
 def unsent(connection):
@@ -95,6 +94,10 @@ class Ends(unittest.TestCase):
         print("\n| end | how | seen after s | memory kept MiB |\n|---|---|---|---|", file=sys.stderr,
               flush=True)
 
+    # What a client sends no more stands in TCP behind what it sent and the node does not read, as it
+    # leaves its replies unread: nobody can see it, and nothing has ended.
+    hidden = {("queries that wait", "shutdown")}
+
     def start(self):
         return good_node(self)
 
@@ -103,6 +106,8 @@ class Ends(unittest.TestCase):
         node, good = self.start()
         for name, parts in states.items():
             for how, end in WAYS.items():
+                if (name, how) in self.hidden:
+                    continue
                 seen, kept = self.end(node, good, endpoint_of(node), parts, end)
                 shown = "never" if seen is None else f"{seen:.3f}"
                 print(f"| {name} | {how} | {shown} | {kept / MIB:.1f} |", file=sys.stderr, flush=True)
@@ -148,6 +153,8 @@ class Ends(unittest.TestCase):
 
 
 class EndsOverIpc(Ends):
+    hidden = set()
+
     def start(self):
         home = tempfile.mkdtemp(prefix="allocd-ipc-")
         self.addCleanup(shutil.rmtree, home, ignore_errors=True)
