@@ -96,15 +96,16 @@ struct peer {
     bool is_waiting;        /* it is in front.waiting: not read from */
     bool is_unsent;         /* it is in front.unsent: `out` has something new */
     bool is_blocked;        /* its socket takes no more for now */
-    bool has_ended;         /* its peer has closed; what it sent before is still taken in */
-    bool is_in_list;        /* in front.peers */
-    size_t cost;            /* what the budget was charged */
-    size_t taken;           /* bytes that came since the last tick */
-    uint64_t began_ms;      /* when the connection was made */
-    uint64_t heard_ms;      /* when something came last */
-    uint64_t pinged_ms;     /* when it was sent the last PING or PONG of our own */
-    uint64_t sent_ms;       /* when its socket took something last, or `out` was empty */
-    struct peer *next;      /* in front.peers, ... */
+    bool reads_ahead;   /* it is read from all the same, as its end may stand behind what it sent */
+    bool has_ended;     /* its peer has closed; what it sent before is still taken in */
+    bool is_in_list;    /* in front.peers */
+    size_t cost;        /* what the budget was charged */
+    size_t taken;       /* bytes that came since the last tick */
+    uint64_t began_ms;  /* when the connection was made */
+    uint64_t heard_ms;  /* when something came last */
+    uint64_t pinged_ms; /* when it was sent the last PING or PONG of our own */
+    uint64_t sent_ms;   /* when its socket took something last, or `out` was empty */
+    struct peer *next;  /* in front.peers, ... */
     struct peer *previous;
     struct peer *next_waiting; /* ... in front.waiting, ... */
     struct peer *next_unsent;  /* ... in front.unsent */
@@ -264,6 +265,9 @@ bool front_is_late(const struct front *front);
 
 /* Something can be read from it, or written to it, or its end has come. */
 void peer_ready(struct front *front, struct peer *peer, uint32_t events);
+
+/* Reads on, or no more, from a client that has to wait: see there. */
+void client_read_ahead(struct front *front, struct peer *peer);
 
 /* Takes in what came and had to wait. True: somebody can go on at once. */
 bool peers_resume(struct front *front);

@@ -82,8 +82,7 @@ static void heartbeat(struct front *front, struct peer *peer)
 /* A client that has too much unread, and does not read. */
 static bool is_deaf(const struct front *front, const struct peer *peer)
 {
-    size_t unread_max = (size_t)front->config->max_unread_mib << 20;
-    return peer->kind == PEER_CLIENT && peer->out.len > unread_max &&
+    return peer->kind == PEER_CLIENT && peer->as.client.is_full &&
            front->now_ms - peer->sent_ms >= UNREAD_GRACE_MS;
 }
 
@@ -106,13 +105,14 @@ static void tick(struct front *front, struct peer *peer)
     } else if (is_deaf(front, peer)) {
         count(&front->counts.peers_cut, 1);
         log_limited(front->logger, &front->cut_limit, front->now_ms, LOG_WARN,
-                    "cut off a client that left over %d MiB of replies unread",
-                    front->config->max_unread_mib);
+                    "cut off a client that left %zu bytes of replies unread", peer->out.len);
         peer_end(front, peer);
     } else if (is_open && !peer->has_ended) {
         release_idle(front, peer);
-        if (peer->kind == PEER_CLIENT)
+        if (peer->kind == PEER_CLIENT) {
             client_was_read(front, peer);
+            client_read_ahead(front, peer);
+        }
         heartbeat(front, peer);
     }
 }

@@ -10,7 +10,7 @@ void peer_watch(struct front *front, struct peer *peer)
         return;
     bool is_connecting = peer->phase == PEER_CONNECTING;
     uint32_t events = EPOLLRDHUP;
-    if (!peer->is_waiting && !is_connecting && !front->has_stopped_reading)
+    if ((!peer->is_waiting || peer->reads_ahead) && !is_connecting && !front->has_stopped_reading)
         events |= EPOLLIN;
     if (peer->is_blocked || is_connecting)
         events |= EPOLLOUT;

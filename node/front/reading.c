@@ -8,7 +8,9 @@
 #define COMMAND_MAX 4096u /* bytes of a command, READY with all its properties counted */
 #define PONG_ROOM ((size_t)1024 * 1024) /* beyond what a client may leave unread */
 
-#define BUSY_BYTES ((size_t)64 * 1024) /* between two ticks, from where a peer is busy */
+#define SILENT_MS 250u                      /* in which a client has read nothing */
+#define AHEAD_MAX ((size_t)2 * 1024 * 1024) /* bytes that are read from such a one */
+#define BUSY_BYTES ((size_t)64 * 1024)      /* between two ticks, from where a peer is busy */
 
 /* ---- who has to wait ---- */
 
@@ -283,6 +285,29 @@ static void ended(struct front *front, struct peer *peer)
     wait_for_room(front, peer);
 }
 
+/* A client that reads nothing may be gone: in TCP its end stands behind what it sent before, and is
+ * not seen before that is read. It is read over its share, too: whoever is there still, and has
+ * most, is cut off where that is too much. */
+void client_read_ahead(struct front *front, struct peer *peer)
+{
+    peer->reads_ahead = peer->as.client.is_full && front->now_ms - peer->sent_ms >= SILENT_MS &&
+                        peer->unparsed.len < AHEAD_MAX && !budget_is_exceeded(&front->budget);
+    peer_watch(front, peer);
+}
+
+static void read_ahead(struct front *front, struct peer *peer)
+{
+    unsigned char *room = bytes_room(&peer->unparsed, SCRATCH_BYTES);
+    ssize_t len = room != NULL ? recv(peer->fd, room, SCRATCH_BYTES, MSG_DONTWAIT) : -1;
+    if (len > 0)
+        bytes_added(&peer->unparsed, (size_t)len);
+    else if (room == NULL || len == 0 ||
+             (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+        ended(front, peer);
+    peer_charge(front, peer);
+    client_read_ahead(front, peer);
+}
+
 void peer_ready(struct front *front, struct peer *peer, uint32_t events)
 {
     if (peer->phase == PEER_GONE)
@@ -301,6 +326,8 @@ void peer_ready(struct front *front, struct peer *peer, uint32_t events)
         ended(front, peer);
         return;
     }
+    if ((events & EPOLLIN) != 0 && peer->is_waiting && peer->reads_ahead)
+        read_ahead(front, peer);
     if ((events & EPOLLIN) == 0 || peer->is_waiting)
         return;
     if (may_be_read(front, peer))
