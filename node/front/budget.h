@@ -4,9 +4,9 @@
  * clients/max_memory_mib:
  *
  *     1/6   the backlog of events, once for all subscribers
- *     1/12  what is on its way through libzmq's queues inside the node
- *     3/4   peers: connections, half messages, requests that are not answered, subscriptions,
- *           replies that were not read. At most a third of that is for requests
+ *     5/24  what is on its way through libzmq's queues inside the node, and what malloc adds to all
+ *     5/8   peers: connections, half messages, requests that are not answered, subscriptions,
+ *           replies that were not read. At most 2/5 of that is for requests
  *
  * Who has no more than BUDGET_SMALL is left alone. */
 #ifndef NODE_FRONT_BUDGET_H
@@ -28,7 +28,7 @@ struct budget {
 
 static inline struct budget budget_of(size_t bytes)
 {
-    return (struct budget){.backlog = bytes / 6, .peers = bytes / 4 * 3, .requests = bytes / 4};
+    return (struct budget){.backlog = bytes / 6, .peers = bytes / 8 * 5, .requests = bytes / 4};
 }
 
 /* A peer costs `now` where it cost `before`. */
