@@ -40,7 +40,7 @@ struct feed *feeds_new(const struct config *config)
 
 void feeds_destroy(struct front *front)
 {
-    for (size_t i = 0; i < front->feed_count; i++)
+    for (size_t i = 0; front->feeds != NULL && i < front->feed_count; i++)
         lookup_destroy(&front->feeds[i].lookup);
     free(front->feeds);
     front->feeds = NULL;

@@ -182,24 +182,12 @@ struct front {
         struct watch watch;
         struct inner inner;
     } queues[QUEUE_COUNT];
-    int epoll_fd;
-    struct watch wake; /* of wake_fd */
-    int wake_fd;       /* the main thread writes there when it wants something */
     pthread_t thread;
-    bool is_started;
-    _Atomic bool must_stop_reading;
-    _Atomic bool must_stop;
     _Atomic unsigned char *states; /* by slot: enum client_state */
-    uint32_t slot_count;
-    struct peer **slots; /* who has each */
+    struct peer **slots;           /* who has each */
     uint32_t *free_slots;
-    uint32_t free_count;
-    uint32_t last_serial;
-    uint32_t connections; /* that are open, ... */
-    uint32_t connections_max;
     struct front_counts counts;
     struct accepting accepting[LISTENER_COUNT];
-    bool has_stopped_reading;
     struct budget budget;
     struct backlog *backlog;
     struct peer *peers; /* all that are connected */
@@ -209,22 +197,34 @@ struct front {
     struct peer **subscribers; /* those with subscriptions */
     size_t subscriber_count;
     size_t subscriber_capacity;
-    size_t busy_clients;  /* those with unanswered requests */
-    bool wants_welcome;   /* somebody has subscribed to Welcome/ since it was asked for */
-    bool awaits_welcome;  /* it was asked for, and has not come */
-    uint64_t welcome_ms;  /* when it was asked for */
-    bool must_nudge;      /* a client is not full any more */
-    unsigned effort_left; /* of this turn, for subscriptions */
+    size_t busy_clients; /* those with unanswered requests */
+    uint64_t welcome_ms; /* when a Welcome was asked for */
     struct feed *feeds;
     size_t feed_count;
     uint64_t now_ms;
     uint64_t late_us; /* when those that send much have had their part of the turn */
     uint64_t tick_ms; /* when the next tick is due */
-    bool has_to_trim; /* memory was in use that malloc would keep */
     struct log_limit cut_limit;
     struct log_limit refused_limit;
-    char *scratch;       /* of SCRATCH_BYTES */
-    struct codec *codec; /* to tell queries of those that left */
+    char *scratch;        /* of SCRATCH_BYTES */
+    struct codec *codec;  /* to tell queries of those that left */
+    unsigned effort_left; /* of this turn, for subscriptions */
+    uint32_t slot_count;
+    uint32_t free_count; /* in free_slots */
+    uint32_t last_serial;
+    uint32_t connections;     /* that are open, ... */
+    uint32_t connections_max; /* ... and how many may be */
+    int epoll_fd;
+    int wake_fd;       /* the main thread writes there when it wants something */
+    struct watch wake; /* of that */
+    bool is_started;
+    _Atomic bool must_stop_reading;
+    _Atomic bool must_stop;
+    bool has_stopped_reading;
+    bool wants_welcome;  /* somebody has subscribed to Welcome/ since it was asked for */
+    bool awaits_welcome; /* it was asked for, and has not come */
+    bool must_nudge;     /* a client is not full any more */
+    bool has_to_trim;    /* memory was in use that malloc would keep */
 };
 
 /* ---- peer.c: its life ---- */

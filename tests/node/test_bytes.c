@@ -8,16 +8,24 @@
 
 #include <cmocka.h>
 
+static uint64_t random_state;
+
+static uint32_t draw(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) % n;
+}
+
 static void what_goes_in_comes_out_in_order(void **state)
 {
     (void)state;
     struct bytes bytes = {.len = 0};
     unsigned char in = 0;
     unsigned char out = 0;
-    srand(1);
+    random_state = 1;
     for (unsigned step = 0; step < 100000; step++) {
-        size_t len = (size_t)rand() % 200;
-        if (rand() % 2) {
+        size_t len = draw(200);
+        if (draw(2)) {
             unsigned char *room = bytes_room(&bytes, len);
             assert_non_null(room);
             for (size_t i = 0; i < len; i++)

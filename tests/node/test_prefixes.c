@@ -9,6 +9,14 @@
 
 #include <cmocka.h>
 
+static uint64_t random_state;
+
+static uint32_t draw(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) % n;
+}
+
 static void a_topic_matches_what_it_begins_with(void **state)
 {
     (void)state;
@@ -67,9 +75,9 @@ static bool list_matches(const struct name *names, const char *topic)
 /* Of few letters, so that many begin with each other. */
 static void random_name(char out[8])
 {
-    size_t len = (size_t)rand() % 7;
+    size_t len = draw(7);
     for (size_t i = 0; i < len; i++)
-        out[i] = "ab"[rand() % 2];
+        out[i] = "ab"[draw(2)];
     out[len] = '\0';
 }
 
@@ -78,8 +86,8 @@ static void make_names(struct name *names)
     for (unsigned i = 0; i < NAMES; i++) {
         bool is_new;
         do {
-            snprintf(names[i].text, sizeof names[i].text, "%c", "abc"[rand() % 3]);
-            random_name(names[i].text + rand() % 2);
+            snprintf(names[i].text, sizeof names[i].text, "%c", "abc"[draw(3)]);
+            random_name(names[i].text + draw(2));
             is_new = true;
             for (unsigned k = 0; k < i; k++)
                 is_new = is_new && strcmp(names[k].text, names[i].text) != 0;
@@ -95,12 +103,12 @@ static void it_agrees_with_a_list(void **state)
     (void)state;
     static struct name names[NAMES];
     struct prefixes prefixes = {.count = 0};
-    srand(1);
+    random_state = 1;
     make_names(names);
     for (unsigned step = 0; step < STEPS; step++) {
-        struct name *name = &names[(unsigned)rand() % NAMES];
+        struct name *name = &names[draw(NAMES)];
         char topic[8];
-        if (rand() % 2) {
+        if (draw(2)) {
             assert_int_equal(prefixes_add(&prefixes, text_of(name->text)),
                              name->times++ == 0 ? PREFIX_ADDED : PREFIX_WAS_THERE);
         } else {

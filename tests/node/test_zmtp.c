@@ -134,7 +134,8 @@ static void ready_ping_and_pong(void **state)
     struct text input = take_greeting(&reader, bytes, zmtp_put_ready(bytes, "ROUTER"));
     assert_int_equal(zmtp_read(&reader, &input, &piece), ZMTP_FRAME);
     assert_int_equal(zmtp_read(&reader, &input, &piece), ZMTP_CONTENT);
-    assert_true(piece.ends && zmtp_command_is(piece.content, "READY", &data));
+    assert_true(piece.ends);
+    assert_true(zmtp_command_is(piece.content, "READY", &data));
     assert_true(text_equal(zmtp_socket_type(data), text_of("ROUTER")));
 
     input = (struct text){(const char *)bytes, zmtp_put_ping(bytes, 0x1234)};
