@@ -1,7 +1,6 @@
 #include "node/event_socket.h"
 
 #include "node/front/front.h"
-#include "node/front/handover.h"
 #include "store/codec.h"
 
 #include <stdlib.h>
@@ -21,10 +20,9 @@ struct event_socket {
 static void send_frames(struct event_socket *s, const char *topic, size_t topic_len,
                         struct text body)
 {
-    handover_send(&handover_events);
-    s->inner.has_news = true;
-    if (zmq_send(s->inner.socket, topic, topic_len, ZMQ_SNDMORE) >= 0)
-        zmq_send(s->inner.socket, body.data, body.len, 0);
+    if (inner_send_bytes(&s->inner, topic, topic_len, false) &&
+        !inner_send_bytes(&s->inner, body.data, body.len, true))
+        inner_send_bytes(&s->inner, NULL, 0, true); /* no memory: it is passed over, but ends */
 }
 
 static void publish(struct publisher *publisher, enum message_type type, struct text sku,
@@ -50,10 +48,11 @@ static bool set(void *socket, int option, int value)
 static bool open_socket(struct event_socket *s, void *context)
 {
     s->codec = codec_new();
-    return s->codec != NULL &&
-           inner_open(&s->inner, context, ZMQ_XPUB, INNER_BIND, FRONT_EVENTS, FRONT_EVENTS_QUEUE) &&
-           set(s->inner.socket, ZMQ_XPUB_VERBOSE, 1) && set(s->inner.socket, ZMQ_XPUB_NODROP, 1) &&
-           set(s->inner.socket, ZMQ_SNDTIMEO, ROOM_MS);
+    bool is_open =
+        inner_open(&s->inner, context, ZMQ_XPUB, INNER_BIND, FRONT_EVENTS, FRONT_EVENTS_QUEUE);
+    s->inner.flags = 0;
+    return s->codec != NULL && is_open && set(s->inner.socket, ZMQ_XPUB_VERBOSE, 1) &&
+           set(s->inner.socket, ZMQ_XPUB_NODROP, 1) && set(s->inner.socket, ZMQ_SNDTIMEO, ROOM_MS);
 }
 
 struct event_socket *event_socket_new(void *context, char error[EVENT_SOCKET_ERROR_BYTES])

@@ -14,9 +14,9 @@ struct inner {
     void *socket;  /* NULL: not open */
     int fd;        /* to watch; when it is readable, has_news is to be set */
     bool has_news; /* something may have come */
+    int flags;     /* of a send: it does not wait, or as long as ZMQ_SNDTIMEO says */
+    enum inner_end { INNER_BIND, INNER_CONNECT } end; /* the node's, the front's */
 };
-
-enum inner_end { INNER_BIND, INNER_CONNECT };
 
 /* `queue` is how many messages may wait at this end, 0: any number, where the sender sees to that.
  * False: libzmq could not; inner_close is to be called all the same. */

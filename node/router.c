@@ -1,7 +1,6 @@
 #include "node/router.h"
 
 #include "bus/bus.h"
-#include "node/front/handover.h"
 #include "node/front/route.h"
 
 #include <stdlib.h>
@@ -250,7 +249,6 @@ static bool receive_message(struct router *router, struct message *message)
     assert(is_whole);
     is_whole = inner_receive(&router->inner, &message->body);
     assert(is_whole);
-    handover_receive(&handover_requests);
     return true;
 }
 
@@ -335,7 +333,6 @@ bool router_defer(struct router *router)
 static void send_reply(struct router *router, struct message *message, struct text body)
 {
     router->reply_bytes += body.len; /* before the front can count them */
-    handover_send(&handover_replies);
     inner_send_bytes(&router->inner, router->id, router->id_len, false);
     inner_send(&router->inner, &message->head, false);
     if (!inner_send_bytes(&router->inner, body.data, body.len, true))

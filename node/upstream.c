@@ -1,7 +1,6 @@
 #include "node/upstream.h"
 
 #include "node/front/front.h"
-#include "node/front/handover.h"
 #include "store/codec.h"
 
 #include <stdlib.h>
@@ -91,7 +90,6 @@ static bool take_new(struct upstream *upstream, uint64_t now_ms)
         struct slot *slot = &upstream->slots[upstream->count];
         if (!inner_receive(&upstream->inner, &slot->body))
             return false;
-        handover_receive(&handover_upstream);
         upstream->stats->upstream_received++;
         struct text body = {zmq_msg_data(&slot->body), zmq_msg_size(&slot->body)};
         if (body.len > 0 && codec_decode_upstream(upstream->codec, body, &slot->command)) {

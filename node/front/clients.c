@@ -5,8 +5,6 @@
  * it goes over the wire, and so comes back before the reply. */
 #include "node/front/inside.h"
 
-#include "node/front/handover.h"
-
 #include <assert.h>
 
 #define ENVELOPE_MAX 16u                         /* frames, the empty one counted */
@@ -112,7 +110,6 @@ static bool send_message(struct front *front, const struct route *route, struct 
         memcpy((char *)zmq_msg_data(&head) + sizeof *route, envelope.data, envelope.len);
     if (body.len > 0)
         memcpy(zmq_msg_data(&content), body.data, body.len);
-    handover_send(&handover_requests);
     struct inner *requests = &front->queues[QUEUE_REQUESTS].inner;
     bool sent = inner_send(requests, &head, false);
     assert(sent);
@@ -283,7 +280,6 @@ bool clients_take_replies(struct front *front)
             return false;
         bool is_whole = inner_receive(queue, &body); /* messages come whole */
         assert(is_whole);
-        handover_receive(&handover_replies);
         take_reply(front, frame_text(&head), frame_text(&body));
         bytes += zmq_msg_size(&body);
         count(&front->counts.reply_bytes, zmq_msg_size(&body));

@@ -3,8 +3,6 @@
 #include "node/front/inside.h"
 #include "node/front/lookup.h"
 
-#include "node/front/handover.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -168,7 +166,6 @@ static bool pass_on(struct front *front, const struct peer *peer)
 {
     const struct feed *feed = peer->as.feed;
     size_t len = feed->is_good ? peer->content.len : 0;
-    handover_send(&handover_upstream);
     return inner_send_bytes(&front->queues[QUEUE_UPSTREAM].inner, bytes_front(&peer->content), len,
                             true);
 }

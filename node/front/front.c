@@ -2,7 +2,6 @@
 #include "node/front/inside.h"
 
 #include "node/descriptors.h"
-#include "node/front/handover.h"
 #include "node/system_clock.h"
 
 #include <errno.h>
@@ -17,11 +16,6 @@
 #define CONNECTIONS_MAX 65536u
 #define LEFT_MAX 8192u    /* connections that ended, and whose requests are under way */
 #define UPSTREAM_QUEUE 64 /* messages, at each end */
-
-char handover_requests;
-char handover_replies;
-char handover_events;
-char handover_upstream;
 
 /* ---- making ---- */
 

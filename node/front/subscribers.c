@@ -1,8 +1,6 @@
 /* Subscribers of the event socket: what they ask for, and the events that they get. */
 #include "node/front/inside.h"
 
-#include "node/front/handover.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -210,12 +208,11 @@ bool subscribers_take_events(struct front *front)
             return false;
         bool is_whole = inner_receive(queue, &body); /* messages come whole */
         assert(is_whole);
-        handover_receive(&handover_events);
         struct text name = {zmq_msg_data(&topic), zmq_msg_size(&topic)};
         if (front->awaits_welcome && text_equal(name, text_of(TOPIC_WELCOME)))
             welcome_came(front);
         struct text content = {zmq_msg_data(&body), zmq_msg_size(&body)};
-        if (!backlog_add(front->backlog, name, content))
+        if (content.len == 0 || !backlog_add(front->backlog, name, content))
             count(&front->counts.events_missed, 1);
         zmq_msg_close(&topic);
         zmq_msg_close(&body);
