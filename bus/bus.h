@@ -25,7 +25,7 @@ void bus_destroy(struct bus **bus);
 /* A group of requests: handled one by one, then committed as one transaction. */
 #define GROUP_MAX 8192u                      /* requests */
 #define GROUP_BYTES_MAX ((size_t)512 * 1024) /* of rows in the replies of a group */
-#define GROUP_QUERIES_US ((uint64_t)500)     /* of time for the long queries of a group */
+#define GROUP_QUERIES_US ((uint64_t)1000)    /* of time for the long queries of a group */
 
 /* Takes one request in. The reply is for after bus_commit: until then it may still change.
  * Requires: the group is not full; the request's texts live until the end of the group. */

@@ -50,6 +50,16 @@ ERRORS = {  # call: what it may fail with
 }
 
 
+def is_cut_page(told, expected):
+    """A page may be shorter than the model's, as it is cut by time: its rows are the first ones."""
+    for key in ("events", "lines", "batches", "products"):
+        rows = told.get(key)
+        if type(rows) is list and key in expected and len(rows) < len(expected[key]):
+            return told["next"] is not None and rows == expected[key][:len(rows)] and \
+                {**told, key: 0, "next": 0} == {**expected, key: 0, "next": 0}
+    return False
+
+
 @dataclass(frozen=True)
 class Fault:
     call: str
@@ -193,7 +203,8 @@ class Conversation:
             expected = self.model.handle(request)
             is_stats = request["type"] == "GetStats"  # which tells more than the model knows
             told = {key: reply[key] for key in expected} if is_stats else plain(reply)
-            assert told == expected, f"{request} gave {reply}, expected {expected}"
+            assert told == expected or is_cut_page(told, expected), \
+                f"{request} gave {reply}, expected {expected}"
 
     def check_refusals(self):
         """Who has room again should know that it was room that was missing, and nobody else."""

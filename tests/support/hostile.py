@@ -299,7 +299,8 @@ class HostileCase(unittest.TestCase):
             figures.grown = watch.grown()
         factor = sanitizer_factor()
         figures.insist(figures.grown <= MEMORY_MAX * factor, "memory")
-        figures.insist(figures.kept <= KEPT_MAX * factor, "memory kept")
+        # The malloc of a sanitizer gives nothing back.
+        figures.insist(factor != 1 or figures.kept <= KEPT_MAX, "memory kept")
         figures.insist(figures.ended is not None and figures.ended <= GONE_SECONDS * factor,
                        "ends unseen", is_noisy=figures.ended is not None)
         if is_served:
