@@ -18,7 +18,7 @@ uint64_t system_clock_now_ms(struct clock *clock)
 uint64_t system_clock_monotonic_us(struct clock *clock)
 {
     (void)clock;
-    return read_clock_ns(CLOCK_MONOTONIC) / 1000u;
+    return monotonic_us();
 }
 
 uint64_t monotonic_ms(void)

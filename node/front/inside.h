@@ -98,7 +98,6 @@ struct peer {
     bool is_blocked;        /* its socket takes no more for now */
     bool reads_ahead;   /* it is read from all the same, as its end may stand behind what it sent */
     bool has_ended;     /* its peer has closed; what it sent before is still taken in */
-    bool is_in_list;    /* in front.peers */
     size_t cost;        /* what the budget was charged */
     size_t taken;       /* bytes that came since the last tick */
     uint64_t began_ms;  /* when the connection was made */

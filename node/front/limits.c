@@ -36,7 +36,7 @@ static void cut_off(struct front *front, struct peer *peer)
 
 /* Those that have most go first, until the rest takes no more than it may. Where nobody has
  * anything that is stuck, it comes free by itself. */
-static void relieve(struct front *front)
+void peers_relieve(struct front *front)
 {
     while (budget_is_exceeded(&front->budget)) {
         struct peer *worst = NULL;
@@ -137,10 +137,4 @@ void peers_tick(struct front *front)
         tick(front, peer);
     }
     trim(front);
-}
-
-void peers_relieve(struct front *front)
-{
-    if (budget_is_exceeded(&front->budget))
-        relieve(front);
 }

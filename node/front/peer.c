@@ -27,7 +27,6 @@ static void link_peer(struct front *front, struct peer *peer)
     if (peer->next != NULL)
         peer->next->previous = peer;
     front->peers = peer;
-    peer->is_in_list = true;
 }
 
 static void unlink_peer(struct front *front, struct peer *peer)
@@ -38,7 +37,6 @@ static void unlink_peer(struct front *front, struct peer *peer)
         front->peers = peer->next;
     if (peer->next != NULL)
         peer->next->previous = peer->previous;
-    peer->is_in_list = false;
 }
 
 struct peer *peer_new(struct front *front, enum peer_kind kind, int fd, enum peer_phase phase)

@@ -24,7 +24,7 @@ static bool starts_with(struct text text, const struct prefix *prefix)
     return prefix->len <= text.len && memcmp(text.data, prefix->bytes, prefix->len) == 0;
 }
 
-size_t prefix_memory(size_t len)
+static size_t prefix_memory(size_t len)
 {
     return sizeof(struct prefix) + len + MALLOC_OVERHEAD + sizeof(struct prefix *);
 }

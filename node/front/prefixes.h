@@ -24,9 +24,6 @@ struct prefixes {
     size_t memory; /* bytes that it takes, roughly */
 };
 
-/* What a prefix of so many bytes takes. */
-size_t prefix_memory(size_t len);
-
 enum prefix_added { PREFIX_ADDED, PREFIX_WAS_THERE, PREFIX_NO_MEMORY };
 
 /* Adds a prefix, which may be empty. It counts how often it was added. */
