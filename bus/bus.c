@@ -237,7 +237,8 @@ bool bus_is_long_query(enum message_type type)
 
 bool bus_long_queries_must_wait(const struct bus *bus)
 {
-    return bus->handling.queries_us >= GROUP_QUERIES_US - GROUP_QUERIES_US / 8;
+    return bus->handling.queries_us >= GROUP_QUERIES_US - GROUP_QUERIES_US / 8 ||
+           arena_used(bus->handling.arena) >= GROUP_PAGES_MAX;
 }
 
 /* The group is lost: its commands are refused, and its queries are answered by what is there

@@ -23,9 +23,10 @@ struct bus *bus_new(const struct bus_parts *parts);
 void bus_destroy(struct bus **bus);
 
 /* A group of requests: handled one by one, then committed as one transaction. */
-#define GROUP_MAX 8192u                      /* requests */
-#define GROUP_BYTES_MAX ((size_t)512 * 1024) /* of rows in the replies of a group */
-#define GROUP_QUERIES_US ((uint64_t)1000)    /* of time for the long queries of a group */
+#define GROUP_MAX 8192u                       /* requests */
+#define GROUP_BYTES_MAX ((size_t)1024 * 1024) /* of memory for replies */
+#define GROUP_PAGES_MAX ((size_t)256 * 1024)  /* of that: then further pages have to wait */
+#define GROUP_QUERIES_US ((uint64_t)1000)     /* of time for long queries */
 
 /* Takes one request in. The reply is for after bus_commit: until then it may still change.
  * Requires: the group is not full; the request's texts live until the end of the group. */
@@ -40,8 +41,9 @@ void bus_refuse(struct bus *bus, const struct reply *refusal);
 size_t bus_group_count(const struct bus *bus);
 bool bus_group_is_full(const struct bus *bus);
 
-/* Whether the long queries of the group have had their time: a further one would get a page of next
- * to nothing, and had better wait for the next group. */
+/* Whether the long queries of the group have had their time or their room: a further one would get
+ * a page of next to nothing, or leave no place for commands, and had better wait for the next
+ * group. */
 bool bus_long_queries_must_wait(const struct bus *bus);
 
 /* Whether it is one of these: a query whose reply is a page, or as long as one. */

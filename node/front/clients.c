@@ -29,6 +29,13 @@
 
 /* ---- requests ---- */
 
+/* The connection ends, as a message of which a part is missing cannot be answered. */
+static bool no_memory(struct front *front)
+{
+    count(&front->counts.requests_dropped, 1);
+    return false;
+}
+
 static size_t window_of(const struct front *front, const struct peer *peer)
 {
     size_t clients = front->busy_clients + (peer->as.client.unanswered == 0);
@@ -72,7 +79,6 @@ static void begin_body(struct incoming *incoming, size_t size)
 
 bool client_frame(struct front *front, struct peer *peer, unsigned flags, size_t size)
 {
-    (void)front;
     struct incoming *incoming = &peer->as.client.incoming;
     incoming->is_keeping = false;
     if (incoming->must_drop)
@@ -82,7 +88,7 @@ bool client_frame(struct front *front, struct peer *peer, unsigned flags, size_t
         return true;
     }
     incoming->has_delimiter = size == 0;
-    return keep_of_envelope(incoming, size);
+    return keep_of_envelope(incoming, size) || no_memory(front);
 }
 
 static enum route_kind kind_of(const struct incoming *incoming)
@@ -175,7 +181,7 @@ static bool end_message(struct front *front, struct peer *peer)
     if (incoming->must_drop || is_pointless(front, peer))
         count(&front->counts.requests_dropped, 1);
     else
-        is_fine = pass_on(front, peer);
+        is_fine = pass_on(front, peer) || no_memory(front);
     struct bytes kept = incoming->kept;
     bytes_clear(&kept);
     if (kept.capacity > KEPT_BETWEEN)
@@ -189,7 +195,7 @@ bool client_content(struct front *front, struct peer *peer, struct text content,
     struct incoming *incoming = &peer->as.client.incoming;
     if (incoming->is_keeping && content.len > 0 &&
         !bytes_append(&incoming->kept, content.data, content.len))
-        return false;
+        return no_memory(front);
     return !ends || !peer->is_last_frame || end_message(front, peer);
 }
 

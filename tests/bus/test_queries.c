@@ -298,6 +298,23 @@ static void pages_of_a_group_share_its_time(void **state)
     }
 }
 
+/* Or they would keep commands out of each group as long as there are some. */
+static void pages_of_a_group_leave_room_for_commands(void **state)
+{
+    struct conversation *c = *state;
+    const struct request query = build_request("GetEvents limit=10000 types=BatchCreated");
+    create_many(c);
+    c->fakes->clock.us_per_look = 0; /* so that none is cut by time */
+    for (unsigned pages = 0; !bus_long_queries_must_wait(c->fakes->bus); pages++) {
+        assert_true(pages < 100);
+        bus_handle(c->fakes->bus, &query);
+    }
+    assert_false(bus_group_is_full(c->fakes->bus));
+    assert_int_equal(conversation_commit(c), STORE_OK);
+    conversation_end_group(c);
+    assert_false(bus_long_queries_must_wait(c->fakes->bus));
+}
+
 static void pages_cut_by_time_go_on_to_the_end(void **state)
 {
     struct conversation *c = *state;
@@ -334,6 +351,7 @@ int main(void)
         CASE(pages_of_batches_are_cut_and_go_on, conversation_set_up),
         CASE(pages_of_events_are_cut_and_go_on, conversation_set_up),
         CASE(pages_of_a_group_share_its_time, conversation_set_up),
+        CASE(pages_of_a_group_leave_room_for_commands, conversation_set_up),
         CASE(pages_cut_by_time_go_on_to_the_end, conversation_set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
