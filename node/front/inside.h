@@ -201,8 +201,9 @@ struct front {
     struct feed *feeds;
     size_t feed_count;
     uint64_t now_ms;
-    uint64_t late_us; /* when those that send much have had their part of the turn */
-    uint64_t tick_ms; /* when the next tick is due */
+    uint64_t late_us;    /* when those that send much have had their part of the turn */
+    uint64_t tick_ms;    /* when the next tick is due */
+    uint64_t trimmed_ms; /* when free memory went back to the system */
     struct log_limit cut_limit;
     struct log_limit refused_limit;
     char *scratch;        /* of SCRATCH_BYTES */

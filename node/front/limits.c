@@ -5,6 +5,7 @@
 
 #define IDLE_MS 1000u          /* after which empty buffers are given back */
 #define UNREAD_GRACE_MS 12000u /* in which a client with too much unread has to read something */
+#define TRIM_MS 1000u          /* between two times that malloc gives free memory back */
 #define STUCK_MS 250u          /* after which replies that nobody reads count as stuck */
 
 /* ---- memory ---- */
@@ -117,16 +118,17 @@ static void tick(struct front *front, struct peer *peer)
     }
 }
 
-/* malloc keeps what was freed. Where that was much, it goes back to the system. */
+/* malloc keeps what was freed, and in pieces between what is still in use it can be as much again.
+ * Where much is in use it goes back to the system once a second, and once more afterwards. */
 static void trim(struct front *front)
 {
-    size_t much = front->budget.peers / 8;
-    if (front->budget.used > much) {
-        front->has_to_trim = true;
-    } else if (front->has_to_trim && front->budget.used < much / 2) {
-        front->has_to_trim = false;
+    bool is_much = front->budget.used > front->budget.peers / 8;
+    if (front->has_to_trim && front->now_ms - front->trimmed_ms >= TRIM_MS) {
         malloc_trim(0);
+        front->trimmed_ms = front->now_ms;
+        front->has_to_trim = false;
     }
+    front->has_to_trim = front->has_to_trim || is_much;
 }
 
 void peers_tick(struct front *front)
