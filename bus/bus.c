@@ -1,7 +1,7 @@
 #include "bus/bus.h"
 
 #include "bus/dispatch.h"
-#include "domain/crash_point.h"
+#include "domain/base/crash_point.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,7 +11,7 @@
     }
 #define COMMAND(upper, lower, wire) WRAPPER(lower)
 #define QUERY(upper, lower, wire) WRAPPER(lower)
-#include "domain/messages.def"
+#include "domain/messages/messages.def"
 
 enum store_result dispatch_request(struct handling *h, const struct request *request)
 {
@@ -19,7 +19,7 @@ enum store_result dispatch_request(struct handling *h, const struct request *req
     static take *const takers[MESSAGE_TYPES] = {
 #define COMMAND(upper, lower, wire) [MESSAGE_##upper] = take_##lower,
 #define QUERY(upper, lower, wire) [MESSAGE_##upper] = take_##lower,
-#include "domain/messages.def"
+#include "domain/messages/messages.def"
     };
     assert(takers[request->type] != NULL);
     return takers[request->type](h, request);

@@ -33,7 +33,7 @@ struct handling {
     enum store_result handle_##lower(struct handling *h, const struct lower *command);
 #define QUERY(upper, lower, wire)                                                                  \
     enum store_result handle_##lower(struct handling *h, const struct lower *query);
-#include "domain/messages.def"
+#include "domain/messages/messages.def"
 
 /* Handlers of events. Those of the transaction return as the ones above; the others run after the
  * commit and return false where they failed. */

@@ -7,8 +7,8 @@
 #ifndef BUS_PORTS_H
 #define BUS_PORTS_H
 
-#include "bus/reply.h"
-#include "domain/arena.h"
+#include "domain/messages/reply.h"
+#include "domain/base/arena.h"
 #include "domain/product.h"
 
 #include <assert.h>

@@ -2,7 +2,7 @@
 #ifndef BUS_QUEUE_H
 #define BUS_QUEUE_H
 
-#include "domain/message.h"
+#include "domain/messages/message.h"
 
 /* One command may displace some million lines, each of them three events; more is refused. */
 #define QUEUE_MAX ((size_t)16 * 1024 * 1024)

@@ -1,13 +1,13 @@
-# Sources come by folder: a new file bus/handle_x.c needs no line here. CONFIGURE_DEPENDS makes the
-# build look again by itself.
+# Sources come by folder, with the folders in it: a new file bus/handle_x.c needs no line here.
+# CONFIGURE_DEPENDS makes the build look again by itself.
 
 # allocd_sources(VARIABLE PATTERN... [EXCEPT PATTERN...]): the files of the patterns, less those of
 # the patterns after EXCEPT.
 function(allocd_sources variable)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "EXCEPT")
-    file(GLOB sources CONFIGURE_DEPENDS ${arg_UNPARSED_ARGUMENTS})
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${arg_UNPARSED_ARGUMENTS})
     if(arg_EXCEPT)
-        file(GLOB excepted CONFIGURE_DEPENDS ${arg_EXCEPT})
+        file(GLOB_RECURSE excepted CONFIGURE_DEPENDS ${arg_EXCEPT})
         list(REMOVE_ITEM sources ${excepted})
     endif()
     set(${variable} ${sources} PARENT_SCOPE)

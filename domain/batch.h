@@ -2,7 +2,7 @@
 #ifndef DOMAIN_BATCH_H
 #define DOMAIN_BATCH_H
 
-#include "domain/message.h"
+#include "domain/messages/message.h"
 
 struct batch {
     struct text ref;    /* unique in the whole node */

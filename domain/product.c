@@ -455,7 +455,7 @@ bool product_apply(struct product *product, const struct event *event)
     typedef bool apply(struct product *, const struct event *);
     static apply *const appliers[MESSAGE_TYPES] = {
 #define EVENT(upper, lower, wire) [MESSAGE_##upper] = apply_##lower,
-#include "domain/messages.def"
+#include "domain/messages/messages.def"
     };
     assert(message_is_event(event->type));
     assert(event->seq > product->totals.last_seq);

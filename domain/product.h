@@ -13,7 +13,7 @@
 #define DOMAIN_PRODUCT_H
 
 #include "domain/batch.h"
-#include "domain/outcome.h"
+#include "domain/messages/outcome.h"
 
 struct product;
 

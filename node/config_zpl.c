@@ -1,6 +1,6 @@
 #include "node/config_zpl.h"
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <czmq.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "node/endpoint.h"
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "node/node.h"
 
 #include "bus/bus.h"
-#include "domain/crash_point.h"
+#include "domain/base/crash_point.h"
 #include "node/descriptors.h"
 #include "node/event_socket.h"
 #include "node/front/front.h"

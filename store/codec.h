@@ -3,8 +3,8 @@
 #ifndef STORE_CODEC_H
 #define STORE_CODEC_H
 
-#include "bus/reply.h"
-#include "domain/arena.h"
+#include "domain/messages/reply.h"
+#include "domain/base/arena.h"
 
 #define REQUEST_MAX_BYTES ((size_t)64 * 1024)
 

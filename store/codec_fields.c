@@ -1,5 +1,5 @@
-/* The fields of a message, as domain/messages.def describes them, between a msgpack map and the
- * message's struct. */
+/* The fields of a message, as domain/messages/messages.def describes them, between a msgpack map
+ * and the message's struct. */
 #include "store/codec_inside.h"
 
 #include <assert.h>

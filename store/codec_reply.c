@@ -154,7 +154,7 @@ static void pack_event_page(struct codec *codec, const struct event_page *page)
 static void pack_stats(struct codec *codec, const struct stats *stats)
 {
 #define STAT(name, what) pack_number_pair(codec, #name, stats->name);
-#include "bus/stats.def"
+#include "domain/messages/stats.def"
 }
 
 /* ---- the reply -----------------------------------------------------------------------------*/

@@ -4,7 +4,7 @@
 #ifndef STORE_LAZY_ORDER_H
 #define STORE_LAZY_ORDER_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 #ifndef STORE_LINE_OVERLAY_H
 #define STORE_LINE_OVERLAY_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 #include "store/lmdb_env.h"
 
-#include "domain/crash_point.h"
+#include "domain/base/crash_point.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,7 +9,7 @@
  * it. */
 #include "store/lmdb_inside.h"
 
-#include "domain/crash_point.h"
+#include "domain/base/crash_point.h"
 
 #include <stdlib.h>
 

@@ -10,7 +10,7 @@
  * the largest key spares the search for them. */
 #include "store/lmdb_inside.h"
 
-#include "domain/crash_point.h"
+#include "domain/base/crash_point.h"
 
 bool lmdb_lines_open(struct lmdb_store *store)
 {

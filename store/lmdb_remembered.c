@@ -1,7 +1,7 @@
 /* Rule 10: the reply to a request with an id is stored with the change that it reports. */
 #include "store/lmdb_inside.h"
 
-#include "domain/crash_point.h"
+#include "domain/base/crash_point.h"
 #include "store/hash.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* The unit of work: one write transaction of LMDB. */
 #include "store/lmdb_inside.h"
 
-#include "domain/crash_point.h"
+#include "domain/base/crash_point.h"
 
 static enum store_result unit_begin_(struct unit_of_work *unit, uint64_t now_ms)
 {

@@ -2,7 +2,7 @@
 #ifndef STORE_MEMORY_TABLE_H
 #define STORE_MEMORY_TABLE_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 /* Texts belong to whoever put them in and outlive the entry. A key of one text has an empty
  * `first`. */

@@ -380,7 +380,7 @@ void verify_replay(struct verify *v, const struct event *event)
     typedef void see(struct verify *, const struct event *);
     static see *const seers[MESSAGE_TYPES] = {
 #define EVENT(upper, lower, wire) [MESSAGE_##upper] = see_##lower,
-#include "domain/messages.def"
+#include "domain/messages/messages.def"
     };
     check_displaced(v, event);
     if (event == NULL)

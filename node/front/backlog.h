@@ -11,7 +11,7 @@
 #ifndef NODE_FRONT_BACKLOG_H
 #define NODE_FRONT_BACKLOG_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <stdint.h>
 

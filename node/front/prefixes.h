@@ -12,7 +12,7 @@
 #ifndef NODE_FRONT_PREFIXES_H
 #define NODE_FRONT_PREFIXES_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 struct prefix;
 

@@ -10,7 +10,7 @@
 #ifndef NODE_FRONT_ZMTP_H
 #define NODE_FRONT_ZMTP_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "domain/crash_point.h"
+#include "domain/base/crash_point.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Prints the tables of docs/PROTOCOL.md from the rows that the node is grown from. */
-#include "domain/message.h"
-#include "domain/outcome.h"
+#include "domain/messages/message.h"
+#include "domain/messages/outcome.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -72,7 +72,7 @@ static void print_stats(void)
 {
     printf("\n### Keys of GetStats\n\n| key | what it tells |\n|---|---|\n");
 #define STAT(name, what) printf("| `%s` | %s |\n", #name, what);
-#include "bus/stats.def"
+#include "domain/messages/stats.def"
 }
 
 int main(void)

@@ -32,9 +32,11 @@ every_include_names_its_layer() {
 }
 
 check() {
+    only 'domain/base/' "\"domain/base/|$libc" || true
+    only 'domain/messages/' "\"domain/(base|messages)/|$libc" || true
     only 'domain/' "\"domain/|$libc" || true
     only 'bus/' "\"domain/|\"bus/|$libc" || true
-    only 'store/(codec|scan)' "\"domain/|\"bus/(reply\.h|stats\.def)\"|\"store/(codec|scan)|<msgpack|$libc" || true
+    only 'store/(codec|scan)' "\"domain/|\"store/(codec|scan)|<msgpack|$libc" || true
     never 'store/' '"(node|tools|tests)/|"bus/(bus|handl|on_|dispatch|queries|queue)|<(zmq|czmq|jansson)' || true
     never 'store/memory_' '<(lmdb|msgpack)|"store/lmdb_' || true
     never 'node/' '"(tools|tests)/|<(lmdb|msgpack|jansson)' || true
@@ -47,17 +49,19 @@ check() {
     every_include_names_its_layer
 }
 
-must_catch domain/planted.c '#include "bus/reply.h"'
+must_catch domain/planted.c '#include "bus/bus.h"'
 must_catch domain/planted.h '#  include <lmdb.h>'
 must_catch domain/planted.def '#include <unistd.h>'
-must_pass domain/planted.c '#include "domain/text.h"' '#include <string.h>'
+must_pass domain/planted.c '#include "domain/base/text.h"' '#include <string.h>'
+must_catch domain/base/planted.c '#include "domain/product.h"'
+must_catch domain/messages/planted.c '#include "domain/product.h"'
 must_catch bus/planted.c '#include "store/codec.h"'
 must_catch bus/planted.c '#include <zmq.h>'
 must_catch bus/planted.c '#include "node/publisher.h"'
 must_pass bus/planted.c '#include "bus/ports.h"' '#include "domain/product.h"'
 must_catch store/codec_planted.c '#include "bus/ports.h"'
 must_catch store/codec_planted.c '#include <lmdb.h>'
-must_pass store/codec_planted.c '#include "bus/reply.h"' '#include <msgpack.h>'
+must_pass store/codec_planted.c '#include "domain/messages/reply.h"' '#include <msgpack.h>'
 must_catch store/planted.c '#include "node/main.h"'
 must_catch store/planted.c '#include "bus/bus.h"'
 must_catch store/planted.c '#include "bus/handling.h"'

@@ -139,7 +139,7 @@ static void stats_are_a_flat_map(void **state)
     reply.as.stats.name = ++number;                                                                \
     snprintf(expected + strlen(expected), sizeof expected - strlen(expected), ",'%s':%d", #name,   \
              (int)number);
-#include "bus/stats.def"
+#include "domain/messages/stats.def"
     snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "}");
     assert_true(codec_encode_reply(codec, &reply, &body));
     assert_shows(body, expected);

@@ -10,7 +10,7 @@
 #ifndef TESTS_SUPPORT_BUILD_H
 #define TESTS_SUPPORT_BUILD_H
 
-#include "bus/reply.h"
+#include "domain/messages/reply.h"
 #include "store/codec.h"
 
 /* Reads a request or an event. Texts point into `line`. Asserts that the line is well-formed. */

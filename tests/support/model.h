@@ -3,8 +3,8 @@
 #ifndef TESTS_SUPPORT_MODEL_H
 #define TESTS_SUPPORT_MODEL_H
 
-#include "bus/reply.h"
-#include "domain/arena.h"
+#include "domain/messages/reply.h"
+#include "domain/base/arena.h"
 #include "store/codec.h"
 
 struct model_product {

@@ -1,6 +1,6 @@
 #include "tools/zmq_send/answer.h"
 
-#include "domain/outcome.h"
+#include "domain/messages/outcome.h"
 #include "tools/zmq_send/json_msgpack.h"
 #include "tools/zmq_send/report.h"
 

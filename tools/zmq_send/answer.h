@@ -2,7 +2,7 @@
 #ifndef TOOLS_ZMQ_SEND_ANSWER_H
 #define TOOLS_ZMQ_SEND_ANSWER_H
 
-#include "domain/message.h"
+#include "domain/messages/message.h"
 #include "tools/zmq_send/body.h"
 #include "tools/zmq_send/status.h"
 

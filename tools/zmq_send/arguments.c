@@ -1,6 +1,6 @@
 #include "tools/zmq_send/arguments.h"
 
-#include "domain/message.h"
+#include "domain/messages/message.h"
 #include "tools/zmq_send/json_msgpack.h"
 #include "tools/zmq_send/report.h"
 

@@ -2,7 +2,7 @@
 #ifndef TOOLS_ZMQ_SEND_BODY_H
 #define TOOLS_ZMQ_SEND_BODY_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <msgpack.h>
 #include <stdbool.h>

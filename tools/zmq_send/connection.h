@@ -6,7 +6,7 @@
 #ifndef TOOLS_ZMQ_SEND_CONNECTION_H
 #define TOOLS_ZMQ_SEND_CONNECTION_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
 #ifndef TOOLS_ZMQ_SEND_FILTER_H
 #define TOOLS_ZMQ_SEND_FILTER_H
 
-#include "domain/message.h"
+#include "domain/messages/message.h"
 
 /* Prefixes of topics. It borrows the strings. */
 struct filter {

@@ -2,7 +2,7 @@
 #ifndef TOOLS_ZMQ_SEND_JSON_MSGPACK_H
 #define TOOLS_ZMQ_SEND_JSON_MSGPACK_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <jansson.h>
 #include <msgpack.h>

@@ -2,7 +2,7 @@
 #ifndef TOOLS_ZMQ_SEND_TRACE_H
 #define TOOLS_ZMQ_SEND_TRACE_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <stdbool.h>
 

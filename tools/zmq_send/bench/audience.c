@@ -1,6 +1,6 @@
 #include "tools/zmq_send/bench/audience.h"
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 #include "tools/zmq_send/clock.h"
 #include "tools/zmq_send/report.h"
 

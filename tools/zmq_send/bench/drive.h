@@ -3,7 +3,7 @@
 #ifndef TOOLS_ZMQ_SEND_BENCH_DRIVE_H
 #define TOOLS_ZMQ_SEND_BENCH_DRIVE_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 #include "tools/zmq_send/bench/latency.h"
 #include "tools/zmq_send/status.h"
 

@@ -2,8 +2,8 @@
  *
  * A `struct text` owns nothing: whoever made the bytes says how long they live. The bytes are not
  * NUL-terminated. `data == NULL` means "absent", which is not the same as empty. */
-#ifndef DOMAIN_TEXT_H
-#define DOMAIN_TEXT_H
+#ifndef DOMAIN_BASE_TEXT_H
+#define DOMAIN_BASE_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,9 +1,9 @@
 /* What the node answers, as plain values: the node's edge turns them into bytes. */
-#ifndef BUS_REPLY_H
-#define BUS_REPLY_H
+#ifndef DOMAIN_MESSAGES_REPLY_H
+#define DOMAIN_MESSAGES_REPLY_H
 
-#include "domain/message.h"
-#include "domain/outcome.h"
+#include "domain/messages/message.h"
+#include "domain/messages/outcome.h"
 
 #include <stdint.h>
 
@@ -72,7 +72,7 @@ struct stock_view {
 
 struct stats {
 #define STAT(name, what) uint64_t name;
-#include "bus/stats.def"
+#include "domain/messages/stats.def"
 };
 
 /* Texts and rows live as long as the group that the request was part of. */

@@ -1,4 +1,4 @@
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 int text_compare(struct text a, struct text b)
 {

@@ -1,4 +1,4 @@
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "domain/date.h"
+#include "domain/base/date.h"
 
 #include <assert.h>
 

@@ -1,4 +1,4 @@
-#include "domain/outcome.h"
+#include "domain/messages/outcome.h"
 
 #include <assert.h>
 
@@ -7,7 +7,7 @@ const struct outcome_info *outcome_info(enum outcome outcome)
     static const struct outcome_info infos[] = {
 #define OUTCOME(upper, wire, retryable, remembered, sentence)                                      \
     {#wire, retryable, remembered, sentence},
-#include "domain/outcomes.def"
+#include "domain/messages/outcomes.def"
     };
     assert(outcome < OUTCOMES);
     return &infos[outcome];

@@ -1,7 +1,7 @@
 /* Properties of the tables of messages and outcomes. What stands in their rows is tested where it
  * shows: on the wire. */
-#include "domain/message.h"
-#include "domain/outcome.h"
+#include "domain/messages/message.h"
+#include "domain/messages/outcome.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,7 +89,7 @@ static size_t size_of_kind(enum field_kind kind)
 {
     static const size_t sizes[] = {
 #define KIND(name, type, rule) sizeof(type),
-#include "domain/kinds.def"
+#include "domain/messages/kinds.def"
     };
     return sizes[kind];
 }

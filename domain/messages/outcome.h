@@ -1,12 +1,12 @@
 /* What came of a request: done, or one of the refusals of the protocol. */
-#ifndef DOMAIN_OUTCOME_H
-#define DOMAIN_OUTCOME_H
+#ifndef DOMAIN_MESSAGES_OUTCOME_H
+#define DOMAIN_MESSAGES_OUTCOME_H
 
 #include <stdbool.h>
 
 enum outcome {
 #define OUTCOME(upper, wire, retryable, remembered, sentence) OUTCOME_##upper,
-#include "domain/outcomes.def"
+#include "domain/messages/outcomes.def"
     OUTCOMES
 };
 

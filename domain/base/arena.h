@@ -1,8 +1,8 @@
 /* Memory with one lifetime: taken piece by piece, given back all at once. */
-#ifndef DOMAIN_ARENA_H
-#define DOMAIN_ARENA_H
+#ifndef DOMAIN_BASE_ARENA_H
+#define DOMAIN_BASE_ARENA_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 struct arena;
 

@@ -1,8 +1,8 @@
 /* An ETA: a calendar date, or none, which means that the batch is in the warehouse. */
-#ifndef DOMAIN_DATE_H
-#define DOMAIN_DATE_H
+#ifndef DOMAIN_BASE_DATE_H
+#define DOMAIN_BASE_DATE_H
 
-#include "domain/text.h"
+#include "domain/base/text.h"
 
 #include <stdint.h>
 

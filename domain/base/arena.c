@@ -1,4 +1,4 @@
-#include "domain/arena.h"
+#include "domain/base/arena.h"
 
 #include <stdint.h>
 #include <stdlib.h>

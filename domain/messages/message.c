@@ -1,4 +1,4 @@
-#include "domain/message.h"
+#include "domain/messages/message.h"
 
 #include <assert.h>
 
@@ -18,7 +18,7 @@
     ;                                                                                              \
     _Static_assert(sizeof lower##_fields / sizeof(struct field) - 1 <= MESSAGE_FIELDS_MAX,         \
                    "MESSAGE_FIELDS_MAX is too small");
-#include "domain/messages.def"
+#include "domain/messages/messages.def"
 
 #define ROW(upper, lower, wire, class)                                                             \
     [MESSAGE_##upper] = {#wire, sizeof #wire - 1, class, lower##_fields,                           \
@@ -29,7 +29,7 @@ static const struct message_info infos[MESSAGE_TYPES] = {
 #define QUERY(upper, lower, wire) ROW(upper, lower, wire, CLASS_QUERY)
 #define EVENT(upper, lower, wire) ROW(upper, lower, wire, CLASS_EVENT)
 #define INTERNAL(upper, lower, wire) ROW(upper, lower, wire, CLASS_INTERNAL)
-#include "domain/messages.def"
+#include "domain/messages/messages.def"
 };
 
 const struct message_info *message_info(enum message_type type)
@@ -50,7 +50,7 @@ const char *field_kind_rule(enum field_kind kind)
 {
     static const char *const rules[] = {
 #define KIND(name, type, rule) rule,
-#include "domain/kinds.def"
+#include "domain/messages/kinds.def"
     };
     assert(kind < FIELD_KINDS);
     return rules[kind];
@@ -60,7 +60,7 @@ const char *field_kind_name(enum field_kind kind)
 {
     static const char *const names[] = {
 #define KIND(name, type, rule) #name,
-#include "domain/kinds.def"
+#include "domain/messages/kinds.def"
     };
     assert(kind < FIELD_KINDS);
     return names[kind];

@@ -1,10 +1,11 @@
-/* Commands, queries and events as C types, grown from domain/messages.def, and a description of
- * each for whoever has to treat them all alike (codec, documentation, command line). */
-#ifndef DOMAIN_MESSAGE_H
-#define DOMAIN_MESSAGE_H
+/* Commands, queries and events as C types, grown from domain/messages/messages.def, and a
+ * description of each for whoever has to treat them all alike (codec, documentation, command line).
+ */
+#ifndef DOMAIN_MESSAGES_MESSAGE_H
+#define DOMAIN_MESSAGES_MESSAGE_H
 
-#include "domain/date.h"
-#include "domain/text.h"
+#include "domain/base/date.h"
+#include "domain/base/text.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +24,7 @@ enum message_type {
 #define QUERY(upper, lower, wire) MESSAGE_##upper,
 #define EVENT(upper, lower, wire) MESSAGE_##upper,
 #define INTERNAL(upper, lower, wire) MESSAGE_##upper,
-#include "domain/messages.def"
+#include "domain/messages/messages.def"
     MESSAGE_TYPES
 };
 
@@ -31,12 +32,12 @@ enum message_class { CLASS_COMMAND, CLASS_QUERY, CLASS_EVENT, CLASS_INTERNAL };
 
 enum field_kind {
 #define KIND(name, type, rule) KIND_##name,
-#include "domain/kinds.def"
+#include "domain/messages/kinds.def"
     FIELD_KINDS
 };
 
 #define KIND(name, type, rule) typedef type field_##name;
-#include "domain/kinds.def"
+#include "domain/messages/kinds.def"
 
 enum field_presence { PRESENCE_REQUIRED, PRESENCE_OPTIONAL, PRESENCE_NULLABLE };
 
@@ -52,7 +53,7 @@ enum field_presence { PRESENCE_REQUIRED, PRESENCE_OPTIONAL, PRESENCE_NULLABLE };
     char filler;                                                                                   \
     }                                                                                              \
     ;
-#include "domain/messages.def"
+#include "domain/messages/messages.def"
 #undef OPEN_STRUCT
 
 /* A command or query. Its texts live as long as the bytes that it was decoded from. */
@@ -62,7 +63,7 @@ struct request {
     union {
 #define COMMAND(upper, lower, wire) struct lower lower;
 #define QUERY(upper, lower, wire) struct lower lower;
-#include "domain/messages.def"
+#include "domain/messages/messages.def"
     } as;
 };
 
@@ -82,7 +83,7 @@ struct event {
     union {
 #define EVENT(upper, lower, wire) struct lower lower;
 #define INTERNAL(upper, lower, wire) struct lower lower;
-#include "domain/messages.def"
+#include "domain/messages/messages.def"
     } as;
 };
 
