@@ -1,6 +1,6 @@
 /* allocd: the program. */
 #include "node/node.h"
-#include "store/lmdb_verify.h"
+#include "store/verify/verify.h"
 
 #include <fcntl.h>
 #include <malloc.h>

@@ -9,8 +9,8 @@
 #include "node/router.h"
 #include "node/system_clock.h"
 #include "node/upstream.h"
-#include "store/codec.h"
-#include "store/lmdb_store.h"
+#include "store/wire/codec.h"
+#include "store/lmdb/store.h"
 
 #include <poll.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 #include "node/upstream.h"
 
 #include "node/front/front.h"
-#include "store/codec.h"
+#include "store/wire/codec.h"
 
 #include <stdlib.h>
 #include <zmq.h>

@@ -14,7 +14,7 @@
 #include "node/front/zmtp.h"
 #include "node/inner.h"
 #include "node/log.h"
-#include "store/codec.h"
+#include "store/wire/codec.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -3,9 +3,9 @@
  * of the store that fail, and restarts.
  *
  * RANDOM_SEEDS (200) seeds from RANDOM_FIRST_SEED (1) on, of RANDOM_COMMANDS (300) requests. */
-#include "store/lmdb_store.h"
-#include "store/lmdb_verify.h"
-#include "store/memory_store.h"
+#include "store/lmdb/store.h"
+#include "store/verify/verify.h"
+#include "tests/support/memory_store/store.h"
 #include "tests/support/random_history.h"
 #include "tests/support/session.h"
 

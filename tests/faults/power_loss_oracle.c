@@ -1,9 +1,9 @@
 #include "tests/faults/power_loss_oracle.h"
 
-#include "store/lmdb_pages.h"
-#include "store/lmdb_store.h"
-#include "store/lmdb_verify.h"
-#include "store/record.h"
+#include "store/lmdb/pages.h"
+#include "store/lmdb/store.h"
+#include "store/verify/verify.h"
+#include "store/lmdb/record.h"
 #include "tests/support/build.h"
 #include "tests/support/fake_parts.h"
 

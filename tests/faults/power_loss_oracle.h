@@ -1,6 +1,6 @@
 /* Says whether a store that a power cut left is one that the node may leave.
  *
- * It must be whole (store/lmdb_verify.h). Its log and its remembered replies must be, byte for
+ * It must be whole (store/verify/verify.h). Its log and its remembered replies must be, byte for
  * byte, those of the run, as some commit of the run left them. And all that had left the node when
  * the power went must be in it. */
 #ifndef FAULTS_POWER_LOSS_ORACLE_H

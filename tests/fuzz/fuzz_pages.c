@@ -6,7 +6,7 @@
  * which page (2 bytes: the offset; 1: the page, from the first one on), and the bits of it that are
  * turned. A first byte that is odd cuts the file to the next three bytes' length. */
 #include "store/hash.h"
-#include "store/lmdb_env.h"
+#include "store/lmdb/env.h"
 #include "tests/support/sample_store.h"
 
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  * read without harm, and what was read is written and read again as the same. The first byte of
  * the input says which kind of record it is, the rest is its payload. */
 #include "store/hash.h"
-#include "store/record.h"
+#include "store/lmdb/record.h"
 
 #include <stdlib.h>
 
@@ -111,7 +111,7 @@ static void fuzz_remembered(struct text value)
     CHECK(text_equal(again.id, remembered.id) && again.outcome == remembered.outcome);
 }
 
-/* As store/record.c seals: the checksum is of the key and of all behind it. */
+/* As store/lmdb/record.c seals: the checksum is of the key and of all behind it. */
 static size_t seal(struct text key, unsigned char *bytes, const uint8_t *payload, size_t size)
 {
     bytes[4] = RECORD_VERSION;

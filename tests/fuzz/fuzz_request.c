@@ -1,6 +1,6 @@
 /* Feeds the same bytes to every decoder of messages. What one of them takes must encode, and
  * decode again, to the same canonical bytes. */
-#include "store/codec.h"
+#include "store/wire/codec.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Turns bytes into groups of requests, some of them with a store that fails, and takes them through
  * the bus over the memory store: replies and events must be those of the reference model. */
-#include "store/memory_store.h"
+#include "tests/support/memory_store/store.h"
 #include "tests/support/random_history.h"
 #include "tests/support/session.h"
 

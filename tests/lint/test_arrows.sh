@@ -36,13 +36,14 @@ check() {
     only 'domain/messages/' "\"domain/(base|messages)/|$libc" || true
     only 'domain/' "\"domain/|$libc" || true
     only 'bus/' "\"domain/|\"bus/|$libc" || true
-    only 'store/(codec|scan)' "\"domain/|\"store/(codec|scan)|<msgpack|$libc" || true
+    only 'store/wire/' "\"domain/|\"store/wire/|<msgpack|$libc" || true
     never 'store/' '"(node|tools|tests)/|"bus/(bus|handl|on_|dispatch|queries|queue)|<(zmq|czmq|jansson)' || true
-    never 'store/memory_' '<(lmdb|msgpack)|"store/lmdb_' || true
+    never 'store/ahead/' '"store/(lmdb|wire|verify)|<lmdb' || true
+    never 'store/lmdb/' '"store/verify/' || true
     never 'node/' '"(tools|tests)/|<(lmdb|msgpack|jansson)' || true
-    never 'node/front/' '"(bus|node/(node|router|event_socket|upstream))|"store/(lmdb|memory)' || true
+    never 'node/front/' '"(bus|node/(node|router|event_socket|upstream))|"store/(lmdb|ahead|verify)' || true
     never 'node/[^/]*\.[ch]' '"node/front/(zmtp|inside|backlog|budget|bytes|prefixes|listener|address|lookup)' || true
-    never 'tools/' '"(node|tests|bus)/|"store/(lmdb|memory)' || true
+    never 'tools/' '"(node|tests|bus)/|"store/(lmdb|ahead|verify)' || true
     # The ceiling that the benchmark measures is LMDB itself.
     never 'tools/' '<lmdb' | grep -v '^tools/zmq_send/bench/commits\.c:' || true
     only '' '"|<' || true # an include by macro would slip through all of these
@@ -55,19 +56,20 @@ must_catch domain/planted.def '#include <unistd.h>'
 must_pass domain/planted.c '#include "domain/base/text.h"' '#include <string.h>'
 must_catch domain/base/planted.c '#include "domain/product.h"'
 must_catch domain/messages/planted.c '#include "domain/product.h"'
-must_catch bus/planted.c '#include "store/codec.h"'
+must_catch bus/planted.c '#include "store/wire/codec.h"'
 must_catch bus/planted.c '#include <zmq.h>'
 must_catch bus/planted.c '#include "node/publisher.h"'
 must_pass bus/planted.c '#include "bus/ports.h"' '#include "domain/product.h"'
-must_catch store/codec_planted.c '#include "bus/ports.h"'
-must_catch store/codec_planted.c '#include <lmdb.h>'
-must_pass store/codec_planted.c '#include "domain/messages/reply.h"' '#include <msgpack.h>'
+must_catch store/wire/planted.c '#include "bus/ports.h"'
+must_catch store/wire/planted.c '#include <lmdb.h>'
+must_pass store/wire/planted.c '#include "domain/messages/reply.h"' '#include <msgpack.h>'
 must_catch store/planted.c '#include "node/main.h"'
 must_catch store/planted.c '#include "bus/bus.h"'
 must_catch store/planted.c '#include "bus/handling.h"'
 must_catch store/planted.c '#include <czmq.h>'
 must_pass store/planted.c '#include "bus/ports.h"' '#include <lmdb.h>' '#include <unistd.h>'
-must_catch store/memory_planted.c '#include <lmdb.h>'
+must_catch store/ahead/planted.c '#include "store/lmdb/env.h"'
+must_catch store/lmdb/planted.c '#include "store/verify/verify.h"'
 must_catch node/planted.c '#include "tools/zmq_send/main.h"'
 must_catch node/planted.c '#include <lmdb.h>'
 must_pass node/planted.c '#include "bus/bus.h"' '#include <czmq.h>'
@@ -77,7 +79,7 @@ must_catch node/planted.c '#include "node/front/zmtp.h"'
 must_pass node/planted.c '#include "node/front/front.h"'
 must_catch tools/zmq_send/planted.c '#include "bus/bus.h"'
 must_catch tools/zmq_send/planted.c '#include <lmdb.h>'
-must_pass tools/zmq_send/planted.c '#include "store/codec.h"' '#include <jansson.h>'
+must_pass tools/zmq_send/planted.c '#include "store/wire/codec.h"' '#include <jansson.h>'
 must_catch node/planted.c '#include "bus.h"'
 must_catch node/planted.c '#include "node/../bus/bus.h"'
 must_catch node/planted.c '#include "node/no_such_file.h"'

@@ -4,7 +4,7 @@
 #ifndef TESTS_SUPPORT_BODIES_H
 #define TESTS_SUPPORT_BODIES_H
 
-#include "store/codec.h"
+#include "store/wire/codec.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 

@@ -11,7 +11,7 @@
 #define TESTS_SUPPORT_BUILD_H
 
 #include "domain/messages/reply.h"
-#include "store/codec.h"
+#include "store/wire/codec.h"
 
 /* Reads a request or an event. Texts point into `line`. Asserts that the line is well-formed. */
 struct request build_request(const char *line);

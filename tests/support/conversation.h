@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_CONVERSATION_H
 #define TESTS_SUPPORT_CONVERSATION_H
 
-#include "store/memory_store.h"
+#include "tests/support/memory_store/store.h"
 #include "tests/support/build.h"
 #include "tests/support/fake_parts.h"
 #include "tests/support/faulty_store.h"

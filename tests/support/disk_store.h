@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_DISK_STORE_H
 #define TESTS_SUPPORT_DISK_STORE_H
 
-#include "store/lmdb_store.h"
+#include "store/lmdb/store.h"
 #include "tests/support/store_contract.h"
 
 struct disk_store {

@@ -3,7 +3,7 @@
 #define TESTS_SUPPORT_FAKE_PARTS_H
 
 #include "bus/bus.h"
-#include "store/codec.h"
+#include "store/wire/codec.h"
 
 /* An event as it was published. Everything in it belongs to the fake. */
 struct published_event {

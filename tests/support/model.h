@@ -5,7 +5,7 @@
 
 #include "domain/messages/reply.h"
 #include "domain/base/arena.h"
-#include "store/codec.h"
+#include "store/wire/codec.h"
 
 struct model_product {
     struct text sku;

@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_SAMPLE_STORE_H
 #define TESTS_SUPPORT_SAMPLE_STORE_H
 
-#include "store/lmdb_store.h"
+#include "store/lmdb/store.h"
 #include "tests/support/build.h"
 #include "tests/support/fake_parts.h"
 

@@ -1,6 +1,6 @@
 #include "tests/support/store_contract.h"
 
-#include "store/memory_store.h"
+#include "tests/support/memory_store/store.h"
 #include "tests/support/store_contract_inside.h"
 
 #include <stdlib.h>

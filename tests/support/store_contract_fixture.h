@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_STORE_CONTRACT_FIXTURE_H
 #define TESTS_SUPPORT_STORE_CONTRACT_FIXTURE_H
 
-#include "store/codec.h"
+#include "store/wire/codec.h"
 #include "tests/support/build.h"
 #include "tests/support/store_contract.h"
 

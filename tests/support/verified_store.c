@@ -1,6 +1,6 @@
 #include "tests/support/verified_store.h"
 
-#include "store/lmdb_verify.h"
+#include "store/verify/verify.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

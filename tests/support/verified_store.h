@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_VERIFIED_STORE_H
 #define TESTS_SUPPORT_VERIFIED_STORE_H
 
-#include "store/lmdb_env.h"
+#include "store/lmdb/env.h"
 #include "tests/support/sample_store.h"
 
 struct verified {

@@ -39,8 +39,8 @@ allocd
 
 class Profile(unittest.TestCase):
     def test_a_sample_counts_for_where_it_was_taken(self):
-        self.assertEqual(count_samples(SAMPLES, {"find": "store/product_cache.c"}), {
-            "kernel: fdatasync": 1, "store/product_cache.c": 1, "libzmq's I/O thread": 1,
+        self.assertEqual(count_samples(SAMPLES, {"find": "store/ahead/product_cache.c"}), {
+            "kernel: fdatasync": 1, "store/ahead/product_cache.c": 1, "libzmq's I/O thread": 1,
             "LMDB": 1, "kernel: poll, wake-ups, interrupts": 1})
 
 

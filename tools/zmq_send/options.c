@@ -1,6 +1,6 @@
 #include "tools/zmq_send/options.h"
 
-#include "store/codec.h"
+#include "store/wire/codec.h"
 #include "tools/zmq_send/connection.h"
 #include "tools/zmq_send/report.h"
 

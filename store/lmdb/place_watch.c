@@ -1,0 +1,74 @@
+#include "store/lmdb/place_watch.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_EVERY_MS 1000u
+#define EVENTS                                                                                     \
+    (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MOVE_SELF | IN_DELETE_SELF |         \
+     IN_UNMOUNT | IN_ONLYDIR)
+
+/* `path` and each directory above it by its name. False: one cannot be watched. */
+static bool add_all(int fd, char *path)
+{
+    for (;;) {
+        if (inotify_add_watch(fd, path[0] != '\0' ? path : "/", EVENTS) < 0)
+            return false;
+        char *slash = strrchr(path, '/');
+        if (slash == NULL)
+            return path[0] == '\0' || inotify_add_watch(fd, ".", EVENTS) >= 0;
+        if (path[0] == '\0')
+            return true;
+        *slash = '\0';
+    }
+}
+
+/* By the name that it was given, on which links may lie, and by where that leads. */
+static bool add_names(int fd, const char *directory)
+{
+    char *given = strdup(directory);
+    char *real = realpath(directory, NULL);
+    bool is_fine = given != NULL && real != NULL && add_all(fd, given) && add_all(fd, real);
+    free(given);
+    free(real);
+    return is_fine;
+}
+
+void place_watch_open(struct place_watch *watch, const char *directory)
+{
+    watch->looked_ms = 0;
+    watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (watch->fd >= 0 && !add_names(watch->fd, directory))
+        place_watch_close(watch);
+}
+
+void place_watch_close(struct place_watch *watch)
+{
+    if (watch->fd >= 0)
+        close(watch->fd);
+    watch->fd = -1;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+bool place_watch_has_news(struct place_watch *watch)
+{
+    char events[sizeof(struct inotify_event) + NAME_MAX + 1];
+    bool has_news = watch->fd < 0;
+    while (watch->fd >= 0 && read(watch->fd, events, sizeof events) > 0)
+        has_news = true;
+    uint64_t now = now_ms();
+    if (!has_news && now - watch->looked_ms < LOOK_EVERY_MS)
+        return false;
+    watch->looked_ms = now;
+    return true;
+}

@@ -1,0 +1,411 @@
+/* What follows from the log. The rules of docs/PROTOCOL.md and of the chains in
+ * docs/ARCHITECTURE.md are written down here a second time, from the side of who reads the events:
+ * product_apply and the tables are what is to be checked. */
+#include "store/verify/inside.h"
+
+#include <stdlib.h>
+
+struct seen_line *verify_find_line(const struct verify *v, struct text orderid, struct text sku)
+{
+    struct key key = key_of_two(orderid, sku);
+    return verify_table_find(&v->lines, key_text(&key));
+}
+
+/* The batch, of that event's product. NULL, and a finding: there is none. */
+static struct seen_batch *batch_of(struct verify *v, const struct event *event, struct text ref)
+{
+    struct seen_batch *batch = verify_table_find(&v->batches, ref);
+    if (batch != NULL && text_equal(batch->product->item.key, event->sku))
+        return batch;
+    verify_finding(v, "seq %" PRIu64 ": %s has no batch %s", event->seq,
+                   verify_name(event->sku).text, verify_name(ref).text);
+    return NULL;
+}
+
+/* ---- lines ---- */
+
+static void enter_batch(struct seen_line *line, struct seen_batch *batch)
+{
+    line->batch = batch;
+    line->older = batch->lines;
+    line->newer = NULL;
+    if (batch->lines != NULL)
+        batch->lines->newer = line;
+    batch->lines = line;
+    batch->allocated += line->qty;
+}
+
+/* An event changed the allocations of a batch. */
+static void note_stored(struct seen_batch *batch, const struct event *event)
+{
+    if (event->seq > batch->product->stored_seq)
+        return;
+    batch->stored_allocated = batch->allocated;
+    batch->stored_chain = batch->chain;
+}
+
+static void leave_batch(struct seen_line *line)
+{
+    struct seen_batch *batch = line->batch;
+    if (line->newer != NULL)
+        line->newer->older = line->older;
+    else
+        batch->lines = line->older;
+    if (line->older != NULL)
+        line->older->newer = line->newer;
+    line->batch = NULL;
+    batch->allocated -= line->qty;
+}
+
+/* The line under which an event puts its own seq: the one that waited since line_seq, or, with 0, a
+ * new one. NULL: the log contradicts itself. */
+static struct seen_line *line_put(struct verify *v, const struct event *event, struct text orderid,
+                                  uint32_t qty)
+{
+    struct key key = key_of_two(orderid, event->sku);
+    struct seen_line *line = verify_table_find(&v->lines, key_text(&key));
+    if (event->line_seq != 0) {
+        if (line != NULL && line->batch == NULL && line->seq == event->line_seq && line->qty == qty)
+            return line;
+        verify_finding(v, "seq %" PRIu64 ": no line %s of %" PRIu32 " waits since seq %" PRIu64,
+                       event->seq, verify_name(key_text(&key)).text, qty, event->line_seq);
+        return NULL;
+    }
+    if (line != NULL) {
+        verify_finding(v, "seq %" PRIu64 ": the line %s is there already, since seq %" PRIu64,
+                       event->seq, verify_name(key_text(&key)).text, line->seq);
+        return NULL;
+    }
+    line = verify_table_add(&v->lines, key_text(&key), sizeof *line);
+    if (line == NULL) {
+        v->no_memory = true;
+        return NULL;
+    }
+    line->product = verify_table_find(&v->products, event->sku);
+    line->qty = qty;
+    return line;
+}
+
+/* ---- what one command has to do after it took stock away (rule 6) ---- */
+
+static void forget_displaced(struct verify *v)
+{
+    while (v->displaced != NULL) {
+        struct seen_line *line = v->displaced;
+        v->displaced = line->older;
+        free(line);
+    }
+}
+
+static bool leaves_shrinking(const struct verify *v, const struct event *event)
+{
+    return event->type == MESSAGE_DEALLOCATED &&
+           text_equal(event->as.deallocated.batchref, v->shrinking->item.key);
+}
+
+static bool moves_displaced(const struct verify *v, const struct event *event)
+{
+    struct text orderid;
+    uint32_t qty;
+    if (event->type == MESSAGE_ALLOCATED) {
+        orderid = event->as.allocated.orderid;
+        qty = event->as.allocated.qty;
+    } else if (event->type == MESSAGE_OUT_OF_STOCK && event->as.out_of_stock.waiting) {
+        orderid = event->as.out_of_stock.orderid;
+        qty = event->as.out_of_stock.qty;
+    } else {
+        return false;
+    }
+    struct key key = key_of_two(orderid, event->sku);
+    return event->line_seq == 0 && qty == v->displaced->qty &&
+           text_equal(key_text(&key), v->displaced->item.key);
+}
+
+/* A batch that holds too much loses lines at once, and these are allocated anew or wait, the oldest
+ * first. Nothing comes in between, and the log does not end there. `event` is NULL at its end. */
+static void check_displaced(struct verify *v, const struct event *event)
+{
+    if (v->shrinking != NULL) {
+        if (event != NULL && leaves_shrinking(v, event))
+            return;
+        verify_finding(v, "after seq %" PRIu64 ": batch %s holds more than it has", v->last_seq,
+                       verify_name(v->shrinking->item.key).text);
+        v->shrinking = NULL;
+    }
+    if (v->displaced == NULL)
+        return;
+    if (event != NULL && moves_displaced(v, event)) {
+        struct seen_line *line = v->displaced;
+        v->displaced = line->older;
+        free(line);
+        return;
+    }
+    verify_finding(v, "after seq %" PRIu64 ": the line %s lost its stock and went nowhere",
+                   v->last_seq, verify_name(v->displaced->item.key).text);
+    forget_displaced(v);
+}
+
+/* ---- one for each type of event ---- */
+
+static void see_batch_created(struct verify *v, const struct event *event)
+{
+    const struct batch_created *created = &event->as.batch_created;
+    if (verify_table_find(&v->batches, created->ref) != NULL) {
+        verify_finding(v, "seq %" PRIu64 ": the batch %s is there already", event->seq,
+                       verify_name(created->ref).text);
+        return;
+    }
+    struct seen_batch *batch = verify_table_add(&v->batches, created->ref, sizeof *batch);
+    if (batch == NULL) {
+        v->no_memory = true;
+        return;
+    }
+    batch->product = verify_table_find(&v->products, event->sku);
+    batch->age = event->seq;
+    batch->eta = created->eta;
+    batch->qty = created->qty;
+}
+
+static void see_batch_quantity_changed(struct verify *v, const struct event *event)
+{
+    const struct batch_quantity_changed *changed = &event->as.batch_quantity_changed;
+    struct seen_batch *batch = batch_of(v, event, changed->ref);
+    if (batch == NULL)
+        return;
+    if (batch->qty == changed->qty)
+        verify_finding(v, "seq %" PRIu64 " changes nothing", event->seq);
+    batch->qty = changed->qty;
+    if (batch->allocated > batch->qty)
+        v->shrinking = batch;
+}
+
+static void see_batch_eta_changed(struct verify *v, const struct event *event)
+{
+    const struct batch_eta_changed *changed = &event->as.batch_eta_changed;
+    struct seen_batch *batch = batch_of(v, event, changed->ref);
+    if (batch == NULL)
+        return;
+    if (batch->eta.yyyymmdd == changed->eta.yyyymmdd)
+        verify_finding(v, "seq %" PRIu64 " changes nothing", event->seq);
+    batch->eta = changed->eta;
+}
+
+static void see_allocated(struct verify *v, const struct event *event)
+{
+    const struct allocated *allocated = &event->as.allocated;
+    struct seen_batch *batch = batch_of(v, event, allocated->batchref);
+    struct seen_line *line =
+        batch != NULL ? line_put(v, event, allocated->orderid, allocated->qty) : NULL;
+    if (line == NULL)
+        return;
+    if (batch->allocated + allocated->qty > batch->qty)
+        verify_finding(v, "seq %" PRIu64 ": batch %s has not so much available", event->seq,
+                       verify_name(allocated->batchref).text);
+    if (event->older_seq != batch->chain)
+        verify_finding(v, "seq %" PRIu64 " is chained to %" PRIu64 ", not to %" PRIu64, event->seq,
+                       event->older_seq, batch->chain);
+    if (event->line_seq != 0)
+        v->waiting--;
+    line->seq = event->seq;
+    line->older_seq = event->older_seq;
+    enter_batch(line, batch);
+    batch->chain = event->seq;
+    note_stored(batch, event);
+}
+
+static void unchain(struct verify *v, const struct event *event, const struct seen_line *line)
+{
+    struct seen_batch *batch = line->batch;
+    bool is_over = batch->allocated > batch->qty;
+    if (is_over && batch->lines != line)
+        verify_finding(v, "seq %" PRIu64 ": %s is not the newest allocation of batch %s",
+                       event->seq, verify_name(line->item.key).text,
+                       verify_name(batch->item.key).text);
+    if (is_over || batch->chain == line->seq)
+        batch->chain = line->older_seq;
+    if (batch->allocated == line->qty)
+        batch->chain = 0;
+}
+
+static void see_deallocated(struct verify *v, const struct event *event)
+{
+    const struct deallocated *gone = &event->as.deallocated;
+    struct seen_line *line = verify_find_line(v, gone->orderid, event->sku);
+    struct text batchref =
+        line != NULL && line->batch != NULL ? line->batch->item.key : text_none();
+    if (line == NULL || line->qty != gone->qty || !text_equal(batchref, gone->batchref) ||
+        line->seq != event->line_seq || line->older_seq != event->older_seq) {
+        verify_finding(v, "seq %" PRIu64 ": there is no such line of %s", event->seq,
+                       verify_name(gone->orderid).text);
+        return;
+    }
+    verify_table_take(&v->lines, line);
+    if (line->batch == NULL) {
+        v->waiting--;
+        free(line);
+        return;
+    }
+    struct seen_batch *batch = line->batch;
+    unchain(v, event, line);
+    leave_batch(line);
+    note_stored(batch, event);
+    if (v->shrinking == NULL) {
+        free(line);
+        return;
+    }
+    line->older = v->displaced;
+    v->displaced = line;
+    if (v->shrinking->allocated <= v->shrinking->qty)
+        v->shrinking = NULL;
+}
+
+static void see_out_of_stock(struct verify *v, const struct event *event)
+{
+    const struct out_of_stock *refused = &event->as.out_of_stock;
+    if (!refused->waiting) {
+        if (verify_find_line(v, refused->orderid, event->sku) != NULL)
+            verify_finding(v, "seq %" PRIu64 ": %s has that line", event->seq,
+                           verify_name(refused->orderid).text);
+        return;
+    }
+    struct seen_line *line = line_put(v, event, refused->orderid, refused->qty);
+    if (line == NULL)
+        return;
+    line->seq = event->seq;
+    v->waiting++;
+}
+
+/* ---- all of them ---- */
+
+/* What a plain Allocated or Deallocated does to the figures of a product may be written some time
+ * after it. Everything else is written with its event. */
+static bool may_be_written_later(const struct event *event)
+{
+    switch (event->type) {
+    case MESSAGE_ALLOCATED:
+        return event->line_seq == 0;
+    case MESSAGE_DEALLOCATED:
+        return !text_is_none(event->as.deallocated.batchref);
+    case MESSAGE_OUT_OF_STOCK:
+        return !event->as.out_of_stock.waiting;
+    default:
+        return false;
+    }
+}
+
+static void check_written(struct verify *v, const struct event *event,
+                          const struct seen_product *product)
+{
+    if (event->seq <= product->stored_seq)
+        return;
+    if (event->seq <= v->meta.folded_seq)
+        verify_finding(v,
+                       "seq %" PRIu64 ": the tables of %s lack it, and should have all to %" PRIu64,
+                       event->seq, verify_name(event->sku).text, v->meta.folded_seq);
+    else if (!may_be_written_later(event))
+        verify_finding(v, "seq %" PRIu64 ": the tables of %s lack it", event->seq,
+                       verify_name(event->sku).text);
+}
+
+/* ---- lines that their table may lack ---- */
+
+struct move_key {
+    char bytes[KEY_MAX_BYTES + 1 + sizeof(uint64_t)];
+    size_t len;
+};
+
+static struct move_key move_key_of(struct text line, uint64_t seq)
+{
+    struct move_key key = {.len = line.len + 1 + sizeof seq};
+    memcpy(key.bytes, line.data, line.len);
+    memcpy(key.bytes + line.len + 1, &seq, sizeof seq);
+    return key;
+}
+
+static void note_move(struct verify *v, struct text line_key)
+{
+    const struct seen_line *line = verify_table_find(&v->lines, line_key);
+    struct move_key key = move_key_of(line_key, line != NULL ? line->seq : 0);
+    struct text text = {key.bytes, key.len};
+    if (verify_table_find(&v->moves, text) == NULL)
+        v->no_memory |= verify_table_add(&v->moves, text, sizeof(struct verify_item)) == NULL;
+}
+
+bool verify_may_lag(const struct verify *v, struct text key, uint64_t seq)
+{
+    if (key.len > KEY_MAX_BYTES)
+        return false;
+    struct move_key move = move_key_of(key, seq);
+    return verify_table_find(&v->moves, (struct text){move.bytes, move.len}) != NULL;
+}
+
+/* The line that the event moves; its order is absent where it moves none. */
+static struct text order_of_moved(const struct event *event)
+{
+    switch (event->type) {
+    case MESSAGE_ALLOCATED:
+        return event->as.allocated.orderid;
+    case MESSAGE_DEALLOCATED:
+        return event->as.deallocated.orderid;
+    case MESSAGE_OUT_OF_STOCK:
+        return event->as.out_of_stock.waiting ? event->as.out_of_stock.orderid : text_none();
+    default:
+        return text_none();
+    }
+}
+
+/* The product of an event; its first one creates its first batch. */
+static struct seen_product *product_of(struct verify *v, const struct event *event)
+{
+    struct seen_product *product = verify_table_find(&v->products, event->sku);
+    if (product == NULL) {
+        product = verify_table_add(&v->products, event->sku, sizeof *product);
+        v->no_memory = v->no_memory || product == NULL;
+        if (product != NULL)
+            product->stored_seq = UINT64_MAX; /* it is missing: as if it lacked nothing else */
+    }
+    if (product != NULL && product->version == 0 && event->type != MESSAGE_BATCH_CREATED)
+        verify_finding(v, "seq %" PRIu64 ": there is no product %s", event->seq,
+                       verify_name(event->sku).text);
+    return product;
+}
+
+static bool may_have_line_seq(const struct event *event)
+{
+    return event->type == MESSAGE_ALLOCATED || event->type == MESSAGE_DEALLOCATED;
+}
+
+void verify_replay(struct verify *v, const struct event *event)
+{
+    typedef void see(struct verify *, const struct event *);
+    static see *const seers[MESSAGE_TYPES] = {
+#define EVENT(upper, lower, wire) [MESSAGE_##upper] = see_##lower,
+#include "domain/messages/messages.def"
+    };
+    check_displaced(v, event);
+    if (event == NULL)
+        return;
+    struct text orderid = order_of_moved(event);
+    bool may_lag = event->seq > v->meta.folded_seq && !text_is_none(orderid);
+    struct key line = may_lag ? key_of_two(orderid, event->sku) : (struct key){.len = 0};
+    if (may_lag)
+        note_move(v, key_text(&line));
+    struct seen_product *product = product_of(v, event);
+    if (product == NULL)
+        return;
+    if (event->version != product->version + 1)
+        verify_finding(v, "seq %" PRIu64 ": version %" PRIu64 " of %s follows %" PRIu64, event->seq,
+                       event->version, verify_name(event->sku).text, product->version);
+    if (!may_have_line_seq(event) && (event->line_seq != 0 || event->older_seq != 0))
+        verify_finding(v, "seq %" PRIu64 " has a line of before, which its type has not",
+                       event->seq);
+    check_written(v, event, product);
+    product->version = event->version;
+    if (event->seq <= product->stored_seq) {
+        product->totals.version = event->version;
+        product->totals.last_seq = event->seq;
+    }
+    seers[event->type](v, event);
+    if (may_lag)
+        note_move(v, key_text(&line));
+}

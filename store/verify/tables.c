@@ -1,0 +1,313 @@
+/* The tables that follow from the log, each held against what the log says. */
+#include "store/verify/inside.h"
+
+/* One table: what it makes of a record, and how it sees what is missing. */
+struct table_check {
+    struct verify_check check;
+    MDB_dbi table;
+    /* The model is there only where the log was replayed. */
+    void (*see)(struct verify *v, struct text key, struct text value);
+};
+
+static void damaged(struct verify *v, struct text key)
+{
+    verify_finding(v, "the record %s is damaged", verify_name(key).text);
+}
+
+static void differs(struct verify *v, struct text key)
+{
+    verify_finding(v, "%s is not what the log says", verify_name(key).text);
+}
+
+static bool is_key(const struct key *key, struct text text)
+{
+    return text_equal(key_text(key), text);
+}
+
+/* ---- products and batches ---- */
+
+static bool has_figures(const struct batch *stored, const struct seen_batch *batch,
+                        uint64_t allocated, uint64_t chain)
+{
+    return stored->age == batch->age && stored->eta.yyyymmdd == batch->eta.yyyymmdd &&
+           stored->qty == batch->qty && stored->allocated == allocated && stored->newest == chain;
+}
+
+static bool is_product(const struct product_record *stored, const struct seen_product *product)
+{
+    const struct product_totals *totals = &stored->totals;
+    const struct seen_batch *carried = product->carried;
+    bool is_carried =
+        carried == NULL ||
+        (text_equal(stored->carried.ref, carried->item.key) &&
+         has_figures(&stored->carried, carried, carried->stored_allocated, carried->stored_chain));
+    return is_carried && totals->version == product->totals.version &&
+           totals->last_seq == product->totals.last_seq &&
+           totals->batches == product->totals.batches && totals->open == product->totals.open &&
+           totals->available == product->totals.available &&
+           totals->waiting == product->totals.waiting;
+}
+
+static void see_product(struct verify *v, struct text key, struct text value)
+{
+    struct product_record stored;
+    if (!record_get_product(key, value, &stored)) {
+        damaged(v, key);
+        return;
+    }
+    struct seen_product *product = verify_table_find(&v->products, key);
+    if (!v->is_replayed)
+        return;
+    if (product != NULL && text_is_none(stored.carried.ref))
+        product->carried = NULL; /* a record of version 1, or one without stock */
+    if (product == NULL || !is_product(&stored, product))
+        differs(v, key);
+    if (product != NULL)
+        product->is_stored = true;
+}
+
+/* The key of a batch is its SKU, NUL, its ref; neither holds a NUL. */
+static struct seen_batch *batch_of_key(const struct verify *v, struct text key)
+{
+    const char *nul = memchr(key.data, 0, key.len);
+    if (nul == NULL)
+        return NULL;
+    struct text sku = {key.data, (size_t)(nul - key.data)};
+    struct text ref = {nul + 1, key.len - sku.len - 1};
+    struct seen_batch *batch = verify_table_find(&v->batches, ref);
+    return batch != NULL && text_equal(batch->product->item.key, sku) ? batch : NULL;
+}
+
+static void see_batch(struct verify *v, struct text key, struct text value)
+{
+    struct batch stored;
+    if (!record_get_batch(key, value, &stored)) {
+        damaged(v, key);
+        return;
+    }
+    if (!v->is_replayed)
+        return;
+    struct seen_batch *batch = batch_of_key(v, key);
+    bool is_carried = batch != NULL && batch->product->carried == batch;
+    if (batch == NULL || !has_figures(&stored, batch, is_carried ? 0 : batch->stored_allocated,
+                                      is_carried ? 0 : batch->stored_chain))
+        differs(v, key);
+    if (batch != NULL)
+        batch->is_stored = true;
+}
+
+static void see_use(struct verify *v, struct text key, struct text value)
+{
+    struct text ref;
+    if (!record_get_text(key, value, &ref)) {
+        damaged(v, key);
+        return;
+    }
+    struct seen_batch *batch = v->is_replayed ? verify_table_find(&v->batches, ref) : NULL;
+    if (!v->is_replayed)
+        return;
+    if (batch == NULL || batch->stored_allocated >= batch->qty) {
+        differs(v, key);
+        return;
+    }
+    struct key expected = key_of_use(batch->product->item.key, batch->eta, batch->age);
+    if (is_key(&expected, key))
+        batch->is_in_use = true;
+    else
+        differs(v, key);
+}
+
+static void see_ref(struct verify *v, struct text key, struct text value)
+{
+    struct text sku;
+    if (!record_get_text(key, value, &sku)) {
+        damaged(v, key);
+        return;
+    }
+    struct seen_batch *batch = verify_table_find(&v->batches, key);
+    if (!v->is_replayed)
+        return;
+    if (batch == NULL || !text_equal(batch->product->item.key, sku))
+        differs(v, key);
+    else
+        batch->has_ref = true;
+}
+
+/* ---- lines ---- */
+
+static void see_line(struct verify *v, struct text key, struct text value)
+{
+    uint64_t seq;
+    if (!record_get_line(key, value, &seq)) {
+        damaged(v, key);
+        return;
+    }
+    struct seen_line *line = verify_table_find(&v->lines, key);
+    if (!v->is_replayed)
+        return;
+    if ((line == NULL || line->seq != seq) && !verify_may_lag(v, key, seq))
+        differs(v, key);
+    if (line != NULL)
+        line->is_stored = true;
+}
+
+static void see_waiting(struct verify *v, struct text key, struct text value)
+{
+    struct waiting_line stored;
+    if (!record_get_waiting(key, value, &stored)) {
+        damaged(v, key);
+        return;
+    }
+    if (!v->is_replayed)
+        return;
+    const char *nul = memchr(key.data, 0, key.len);
+    struct text sku = {key.data, nul != NULL ? (size_t)(nul - key.data) : 0};
+    struct seen_line *line = NULL;
+    if (sku.len <= SKU_MAX_BYTES && stored.orderid.len <= REF_MAX_BYTES)
+        line = verify_find_line(v, stored.orderid, sku);
+    if (line == NULL || line->batch != NULL || line->qty != stored.qty) {
+        differs(v, key);
+        return;
+    }
+    struct key expected = key_of_waiting(sku, line->seq);
+    if (is_key(&expected, key))
+        line->is_waiting = true;
+    else
+        differs(v, key);
+}
+
+/* ---- what is missing ---- */
+
+static bool is_used_before(const struct seen_batch *a, const struct seen_batch *b)
+{
+    if (a->eta.yyyymmdd != b->eta.yyyymmdd)
+        return a->eta.yyyymmdd < b->eta.yyyymmdd;
+    return a->age < b->age;
+}
+
+/* Sums that the products tell, and the lines that wait, from what the model has in the end. */
+static void sum_up(struct verify *v)
+{
+    for (struct seen_batch *batch = NULL;
+         (batch = verify_table_next(&v->batches, batch)) != NULL;) {
+        struct seen_product *product = batch->product;
+        bool is_open = batch->qty > batch->stored_allocated;
+        product->totals.batches++;
+        product->totals.open += is_open;
+        product->totals.available += batch->qty - batch->stored_allocated;
+        if (is_open && (product->carried == NULL || is_used_before(batch, product->carried)))
+            product->carried = batch;
+    }
+    for (struct seen_line *line = NULL; (line = verify_table_next(&v->lines, line)) != NULL;)
+        line->product->totals.waiting += line->batch == NULL;
+}
+
+static void missing(struct verify *v, const char *what, struct text key)
+{
+    verify_finding(v, "%s %s is missing", what, verify_name(key).text);
+}
+
+static void find_missing(struct verify *v)
+{
+    for (struct seen_product *product = NULL;
+         (product = verify_table_next(&v->products, product)) != NULL;) {
+        if (!product->is_stored)
+            missing(v, "product", product->item.key);
+    }
+    for (struct seen_batch *batch = NULL;
+         (batch = verify_table_next(&v->batches, batch)) != NULL;) {
+        if (!batch->is_stored)
+            missing(v, "batch", batch->item.key);
+        if (!batch->has_ref)
+            missing(v, "the SKU of batch", batch->item.key);
+        if (!batch->is_in_use && batch->qty > batch->stored_allocated)
+            missing(v, "in the order of use, batch", batch->item.key);
+    }
+    for (struct seen_line *line = NULL; (line = verify_table_next(&v->lines, line)) != NULL;) {
+        if (!line->is_stored && !verify_may_lag(v, line->item.key, 0))
+            missing(v, "line", line->item.key);
+        if (!line->is_waiting && line->batch == NULL)
+            missing(v, "among those that wait, line", line->item.key);
+    }
+}
+
+/* ---- all of them ---- */
+
+static void check_table(struct verify *v, struct table_check *table)
+{
+    struct lmdb_walk walk;
+    uint64_t records = 0;
+    verify_turn_to(v, &table->check);
+    enum store_result result = lmdb_walk_begin(&walk, v->txn, table->table, text_none());
+    while (result == STORE_OK) {
+        result = lmdb_walk_next(&walk);
+        if (result != STORE_OK)
+            break;
+        table->see(v, walk.key, walk.value);
+        records++;
+    }
+    lmdb_walk_end(&walk);
+    if (result == STORE_DAMAGED)
+        verify_finding(v, "they cannot be read behind record %" PRIu64, records);
+    verify_end(v, "%" PRIu64 "%s", records, v->is_replayed ? "" : ", not compared with the log");
+}
+
+void verify_tables_begin(struct verify *v)
+{
+    struct lmdb_walk walk;
+    enum store_result result = lmdb_walk_begin(&walk, v->txn, v->env.products, text_none());
+    while (result == STORE_OK && (result = lmdb_walk_next(&walk)) == STORE_OK) {
+        struct product_record stored;
+        struct seen_product *product = NULL;
+        if (!record_get_product(walk.key, walk.value, &stored) ||
+            verify_table_find(&v->products, walk.key) != NULL)
+            continue; /* that is found when the table is checked */
+        product = verify_table_add(&v->products, walk.key, sizeof *product);
+        if (product != NULL)
+            product->stored_seq = stored.totals.last_seq;
+        v->no_memory = v->no_memory || product == NULL;
+    }
+    lmdb_walk_end(&walk);
+}
+
+static void check_counters(struct verify *v)
+{
+    struct verify_check check = {"counters", 0};
+    const struct meta *meta = &v->meta;
+    verify_turn_to(v, &check);
+    if (meta->last_seq != v->last_seq || meta->last_time_ms != v->last_time_ms)
+        verify_finding(v, "the newest event is %" PRIu64 ", not %" PRIu64 ", or of another time",
+                       v->last_seq, meta->last_seq);
+    if (memcmp(meta->last_of_type, v->last_of_type, sizeof meta->last_of_type) != 0)
+        verify_finding(v, "the newest events of each type are others");
+    if (v->is_replayed && meta->products != v->products.count)
+        verify_finding(v, "there are %zu products, not %" PRIu64, v->products.count,
+                       meta->products);
+    if (v->is_replayed && meta->waiting_lines != v->waiting)
+        verify_finding(v, "%" PRIu64 " lines wait, not %" PRIu64, v->waiting, meta->waiting_lines);
+    verify_end(v, "seq %" PRIu64 ", %" PRIu64 " products, %" PRIu64 " lines wait", meta->last_seq,
+               meta->products, meta->waiting_lines);
+}
+
+void verify_tables(struct verify *v)
+{
+    struct table_check tables[] = {
+        {{"products", 0}, v->env.products, see_product},
+        {{"batches", 0}, v->env.batches, see_batch},
+        {{"order of use", 0}, v->env.use, see_use},
+        {{"references", 0}, v->env.refs, see_ref},
+        {{"lines", 0}, v->env.lines, see_line},
+        {{"waiting lines", 0}, v->env.waiting, see_waiting},
+    };
+    struct verify_check missing_check = {"what the log has", 0};
+    sum_up(v);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        check_table(v, &tables[i]);
+    check_counters(v);
+    if (!v->is_replayed)
+        return;
+    verify_turn_to(v, &missing_check);
+    find_missing(v);
+    verify_end(v, "%zu products, %zu batches, %zu lines, each in its place", v->products.count,
+               v->batches.count, v->lines.count);
+}
