@@ -2,7 +2,7 @@
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
-#include "node/config.h"
+#include "node/config/config.h"
 #include "node/log.h"
 
 struct node;

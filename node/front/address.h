@@ -2,7 +2,7 @@
 #ifndef NODE_FRONT_ADDRESS_H
 #define NODE_FRONT_ADDRESS_H
 
-#include "node/endpoint.h"
+#include "node/config/endpoint.h"
 
 #include <netdb.h>
 #include <sys/socket.h>

@@ -28,7 +28,7 @@
 #ifndef NODE_FRONT_FRONT_H
 #define NODE_FRONT_FRONT_H
 
-#include "node/config.h"
+#include "node/config/config.h"
 
 struct front;
 

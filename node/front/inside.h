@@ -12,7 +12,7 @@
 #include "node/front/prefixes.h"
 #include "node/front/route.h"
 #include "node/front/zmtp.h"
-#include "node/inner.h"
+#include "node/zmq/inner.h"
 #include "node/log.h"
 #include "store/wire/codec.h"
 

@@ -2,7 +2,7 @@
 #ifndef NODE_FRONT_LISTENER_H
 #define NODE_FRONT_LISTENER_H
 
-#include "node/endpoint.h"
+#include "node/config/endpoint.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* Bytes as a configuration file. What is refused is refused in one line, and what is taken prints
  * as a file that says the same. */
-#include "node/config.h"
+#include "node/config/config.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "node/event_socket.h"
+#include "node/zmq/event_socket.h"
 
 #include "node/front/front.h"
 #include "store/wire/codec.h"

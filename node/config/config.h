@@ -1,10 +1,10 @@
 /* What the node was told: flags over a ZPL file over defaults. The settings, with their defaults
- * and limits, are rows of node/settings.def. */
-#ifndef NODE_CONFIG_H
-#define NODE_CONFIG_H
+ * and limits, are rows of node/config/settings.def. */
+#ifndef NODE_CONFIG_CONFIG_H
+#define NODE_CONFIG_CONFIG_H
 
 #include "bus/ports.h"
-#include "node/endpoint.h"
+#include "node/config/endpoint.h"
 
 #include <stdio.h>
 

@@ -6,11 +6,11 @@
  * a client leave in the order of its requests. Clients with something that waits have their turns,
  * one request each, before anything new. How much can wait is bounded by the front, which passes on
  * no more than a window of requests that are not answered. */
-#ifndef NODE_ROUTER_H
-#define NODE_ROUTER_H
+#ifndef NODE_ZMQ_ROUTER_H
+#define NODE_ZMQ_ROUTER_H
 
 #include "node/front/front.h"
-#include "node/inner.h"
+#include "node/zmq/inner.h"
 
 struct router;
 

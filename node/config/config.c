@@ -1,7 +1,7 @@
-#include "node/config.h"
+#include "node/config/config.h"
 
-#include "node/config_setting.h"
-#include "node/config_zpl.h"
+#include "node/config/setting.h"
+#include "node/config/zpl.h"
 #include "node/log.h"
 
 #include <getopt.h>

@@ -1,4 +1,4 @@
-#include "node/config.h"
+#include "node/config/config.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -503,7 +503,7 @@ static void test_the_example_is_current(void **state)
     char path[4096];
     char content[8192];
     /* this file's own path, up to the root of the tree */
-    size_t root = strlen(__FILE__) - strlen("tests/node/test_config.c");
+    size_t root = strlen(__FILE__) - strlen("tests/node/config/test_config.c");
     snprintf(path, sizeof(path), "%.*s%s", (int)root, __FILE__, EXAMPLE);
     FILE *stream = fopen(path, "r");
     assert_non_null(stream);

@@ -1,4 +1,4 @@
-#include "node/upstream.h"
+#include "node/zmq/upstream.h"
 
 #include "node/front/front.h"
 #include "store/wire/codec.h"

@@ -1,10 +1,10 @@
 /* The event socket: an XPUB that broadcasts events, Heartbeat and Welcome. Its one peer is the
  * front (node/front/front.h), which sends them on to subscribers. */
-#ifndef NODE_EVENT_SOCKET_H
-#define NODE_EVENT_SOCKET_H
+#ifndef NODE_ZMQ_EVENT_SOCKET_H
+#define NODE_ZMQ_EVENT_SOCKET_H
 
 #include "bus/ports.h"
-#include "node/inner.h"
+#include "node/zmq/inner.h"
 
 struct event_socket;
 

@@ -1,4 +1,4 @@
-#include "node/router.h"
+#include "node/zmq/router.h"
 
 #include "bus/bus.h"
 #include "node/front/route.h"

@@ -1,8 +1,8 @@
-/* The settings of node/settings.def: their text form, both ways. */
+/* The settings of node/config/settings.def: their text form, both ways. */
 #ifndef NODE_CONFIG_SETTING_H
 #define NODE_CONFIG_SETTING_H
 
-#include "node/config.h"
+#include "node/config/config.h"
 
 enum setting_kind {
     SETTING_BIND,
@@ -29,7 +29,7 @@ struct setting {
 enum setting_id {
 #define SETTING(section, key, flag, kind, member, initial, min, max, sentence)                     \
     SETTING_ID_##section##_##key,
-#include "node/settings.def"
+#include "node/config/settings.def"
     SETTING_COUNT
 };
 

@@ -1,4 +1,4 @@
-#include "node/config_setting.h"
+#include "node/config/setting.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ const struct setting settings[SETTING_COUNT] = {
      min,                                                                                          \
      max,                                                                                          \
      sentence},
-#include "node/settings.def"
+#include "node/config/settings.def"
 };
 
 static const char *const level_names[] = {

@@ -1,6 +1,6 @@
 /* Endpoints: which ones the node takes, and which of them stay on this machine. */
-#ifndef NODE_ENDPOINT_H
-#define NODE_ENDPOINT_H
+#ifndef NODE_CONFIG_ENDPOINT_H
+#define NODE_CONFIG_ENDPOINT_H
 
 #include <stdbool.h>
 

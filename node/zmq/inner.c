@@ -1,4 +1,4 @@
-#include "node/inner.h"
+#include "node/zmq/inner.h"
 
 #include <string.h>
 

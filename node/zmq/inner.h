@@ -3,8 +3,8 @@
  * To ask libzmq whether something has come takes system calls, and a lone request would pay for
  * each. So it is asked only where something may have come: after its descriptor was readable, and
  * after a send, which may take in what made it readable. */
-#ifndef NODE_INNER_H
-#define NODE_INNER_H
+#ifndef NODE_ZMQ_INNER_H
+#define NODE_ZMQ_INNER_H
 
 #include <stdbool.h>
 #include <stddef.h>

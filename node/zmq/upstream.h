@@ -1,10 +1,10 @@
 /* The upstream feed: BatchQuantityChanged of other nodes (rule 11, external events), which the
  * front (node/front/feeds.c) has subscribed to. A PULL socket. */
-#ifndef NODE_UPSTREAM_H
-#define NODE_UPSTREAM_H
+#ifndef NODE_ZMQ_UPSTREAM_H
+#define NODE_ZMQ_UPSTREAM_H
 
-#include "node/config.h"
-#include "node/inner.h"
+#include "node/config/config.h"
+#include "node/zmq/inner.h"
 #include "node/log.h"
 
 struct upstream;

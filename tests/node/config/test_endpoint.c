@@ -1,4 +1,4 @@
-#include "node/endpoint.h"
+#include "node/config/endpoint.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "node/config_zpl.h"
+#include "node/config/zpl.h"
 
 #include "domain/base/text.h"
 
