@@ -3,6 +3,7 @@
 #include "bus/dispatch.h"
 #include "domain/base/crash_point.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 

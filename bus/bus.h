@@ -3,7 +3,8 @@
 #ifndef BUS_BUS_H
 #define BUS_BUS_H
 
-#include "bus/ports.h"
+#include "bus/ports/reader.h"
+#include "bus/ports/unit_of_work.h"
 
 struct bus;
 

@@ -1,5 +1,6 @@
 #include "bus/dispatch.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 /* Commands and queries: one handler each, grown from the rows. A row without a handler fails at

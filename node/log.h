@@ -6,7 +6,7 @@
 #ifndef NODE_LOG_H
 #define NODE_LOG_H
 
-#include "bus/ports.h"
+#include "bus/ports/world.h"
 
 #include <pthread.h>
 
@@ -21,7 +21,7 @@ enum log_way {
     LOG_WAY_POLL   /* anything else: asked first whether there is room */
 };
 
-/* The logger of bus/ports.h that writes. `fd` stays the caller's. */
+/* The logger of bus/ports/world.h that writes. `fd` stays the caller's. */
 struct node_log {
     struct logger port;
     enum log_level level; /* what is less grave than this is not written */

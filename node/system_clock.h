@@ -2,7 +2,7 @@
 #ifndef NODE_SYSTEM_CLOCK_H
 #define NODE_SYSTEM_CLOCK_H
 
-#include "bus/ports.h"
+#include "bus/ports/world.h"
 
 /* Milliseconds since 1970, UTC; it may jump. */
 uint64_t system_clock_now_ms(struct clock *clock);

@@ -4,6 +4,7 @@
 #include "node/config/zpl.h"
 #include "node/log.h"
 
+#include <assert.h>
 #include <getopt.h>
 #include <stdarg.h>
 

@@ -3,7 +3,7 @@
 #ifndef NODE_CONFIG_CONFIG_H
 #define NODE_CONFIG_CONFIG_H
 
-#include "bus/ports.h"
+#include "bus/ports/world.h"
 #include "node/config/endpoint.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
 #include "node/config/setting.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* Reading a ZPL file. The one place that sees zconfig, whose header brings syslog's LOG_ macros,
- * which clash with enum log_level: so nothing of bus/ports.h may be included where it is. */
+ * which clash with enum log_level: so nothing of bus/ports/world.h may be included where it is. */
 #ifndef NODE_CONFIG_ZPL_H
 #define NODE_CONFIG_ZPL_H
 

@@ -4,6 +4,7 @@
 #include "node/descriptors.h"
 #include "node/system_clock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>

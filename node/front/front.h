@@ -28,6 +28,7 @@
 #ifndef NODE_FRONT_FRONT_H
 #define NODE_FRONT_FRONT_H
 
+#include "domain/messages/reply.h"
 #include "node/config/config.h"
 
 struct front;

@@ -3,6 +3,7 @@
 #include "node/front/front.h"
 #include "store/wire/codec.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <zmq.h>
 

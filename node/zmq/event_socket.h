@@ -3,7 +3,7 @@
 #ifndef NODE_ZMQ_EVENT_SOCKET_H
 #define NODE_ZMQ_EVENT_SOCKET_H
 
-#include "bus/ports.h"
+#include "bus/ports/world.h"
 #include "node/zmq/inner.h"
 
 struct event_socket;
@@ -16,7 +16,7 @@ void event_socket_destroy(struct event_socket **socket);
 
 struct inner *event_socket_inner(struct event_socket *socket); /* to wait for */
 
-/* The port of bus/ports.h. It lives as long as the socket. */
+/* The port of bus/ports/world.h. It lives as long as the socket. */
 struct publisher *event_socket_publisher(struct event_socket *socket);
 
 /* Takes in what was subscribed to. True: somebody subscribed to Welcome/. */

@@ -3,6 +3,7 @@
 #include "bus/bus.h"
 #include "node/front/route.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <zmq.h>
 

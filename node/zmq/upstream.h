@@ -3,6 +3,7 @@
 #ifndef NODE_ZMQ_UPSTREAM_H
 #define NODE_ZMQ_UPSTREAM_H
 
+#include "domain/messages/reply.h"
 #include "node/config/config.h"
 #include "node/zmq/inner.h"
 #include "node/log.h"

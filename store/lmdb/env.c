@@ -2,6 +2,7 @@
 
 #include "domain/base/crash_point.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

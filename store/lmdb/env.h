@@ -4,7 +4,7 @@
 #ifndef STORE_LMDB_ENV_H
 #define STORE_LMDB_ENV_H
 
-#include "bus/ports.h"
+#include "bus/ports/result.h"
 #include "store/lmdb/pages.h"
 #include "store/lmdb/place_watch.h"
 #include "store/lmdb/record.h"

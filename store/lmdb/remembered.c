@@ -4,6 +4,7 @@
 #include "domain/base/crash_point.h"
 #include "store/hash.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 static struct text number_key(const uint64_t *number)

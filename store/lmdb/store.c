@@ -1,5 +1,6 @@
 #include "store/lmdb/inside.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>

@@ -1,9 +1,10 @@
 /* The store that keeps everything on disk, in LMDB: the unit of work and the reader of
- * bus/ports.h. One thread, one unit at a time. */
+ * bus/ports/. One thread, one unit at a time. */
 #ifndef STORE_LMDB_STORE_H
 #define STORE_LMDB_STORE_H
 
-#include "bus/ports.h"
+#include "bus/ports/reader.h"
+#include "bus/ports/unit_of_work.h"
 
 struct lmdb_store;
 

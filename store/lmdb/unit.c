@@ -3,6 +3,8 @@
 
 #include "domain/base/crash_point.h"
 
+#include <assert.h>
+
 static enum store_result unit_begin_(struct unit_of_work *unit, uint64_t now_ms)
 {
     struct lmdb_store *store = store_of_unit(unit);

@@ -1,8 +1,9 @@
-/* The contract of a store (bus/ports.h) as one suite of tests, which every store has to pass. */
+/* The contract of a store (bus/ports/) as one suite of tests, which every store has to pass. */
 #ifndef TESTS_SUPPORT_STORE_CONTRACT_H
 #define TESTS_SUPPORT_STORE_CONTRACT_H
 
-#include "bus/ports.h"
+#include "bus/ports/reader.h"
+#include "bus/ports/unit_of_work.h"
 
 /* How to make the store that is judged. A function that cannot do its work ends the test. */
 struct store_factory {

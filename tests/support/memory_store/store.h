@@ -3,7 +3,8 @@
 #ifndef TESTS_SUPPORT_MEMORY_STORE_STORE_H
 #define TESTS_SUPPORT_MEMORY_STORE_STORE_H
 
-#include "bus/ports.h"
+#include "bus/ports/reader.h"
+#include "bus/ports/unit_of_work.h"
 
 struct memory_store;
 

@@ -1,33 +1,15 @@
-/* All that the use cases ask of the world. The caller owns an interface, so these stand here and
- * store/ and node/ implement them ("Architecture Patterns with Python", chapters 2, 6 and 13).
- *
- * A port is a struct with a table of functions as its first member; an adapter embeds the port in
- * a struct of its own. Callers use the inline functions below, which assert what must hold for
- * every adapter. No port function may be called from another one, nor from a second thread. */
-#ifndef BUS_PORTS_H
-#define BUS_PORTS_H
-
-#include "domain/messages/reply.h"
-#include "domain/base/arena.h"
-#include "domain/product.h"
-
-#include <assert.h>
-
-enum store_result {
-    STORE_OK,
-    STORE_NOT_FOUND,
-    STORE_OTHER,   /* recall: the id was used with another request */
-    STORE_DAMAGED, /* a record that was read is damaged; the unit may go on without it */
-    STORE_FULL,    /* no space; nothing of the group is stored, later it may succeed */
-    STORE_FAILED,  /* anything else; nothing of the group is stored */
-    STORE_BROKEN   /* nobody can tell what is stored: the process must end, and answer nothing */
-};
-
-/* ---- unit of work -------------------------------------------------------------------------
- * One transaction for a group of commands, with the repository of products, the event log, the
+/* One transaction for a group of commands, with the repository of products, the event log, the
  * views and the remembered replies in it. After a function returned STORE_FULL or STORE_FAILED
  * only unit_last_seq and unit_rollback may follow. Running a group again after a rollback is
  * harmless. */
+#ifndef BUS_PORTS_UNIT_OF_WORK_H
+#define BUS_PORTS_UNIT_OF_WORK_H
+
+#include "bus/ports/result.h"
+#include "domain/messages/reply.h"
+#include "domain/product.h"
+
+#include <assert.h>
 
 struct unit_of_work;
 
@@ -176,83 +158,5 @@ static inline void unit_rollback(struct unit_of_work *unit)
         unit->ops->rollback(unit);
     unit->is_open = false;
 }
-
-/* ---- reader -------------------------------------------------------------------------------
- * Queries (CQRS, chapter 12): views and tables, never the model. It sees what a unit that is open
- * has done so far, so that a client reads its own writes. Rows and texts are taken from `arena`,
- * or are the query's own.
- * A page holds at most `limit` rows and is cut by bytes, by records looked at and by time as well.
- * It looks at one record at least, so that whoever goes on from `next` comes to the end.
- * STORE_NOT_FOUND leaves *out untouched. */
-
-struct reader;
-
-struct store_figures {
-    uint64_t seq; /* of the newest event */
-    uint64_t products;
-    uint64_t waiting_lines;
-    uint64_t bytes;
-    uint64_t
-        events_behind; /* newest events that some tables lack: a start goes through them again */
-};
-
-struct reader_ops {
-    enum store_result (*lines)(struct reader *reader, const struct get_allocations *query,
-                               struct arena *arena, struct line_page *out);
-    enum store_result (*stock)(struct reader *reader, const struct get_stock *query,
-                               struct arena *arena, struct stock_view *out);
-    enum store_result (*batches)(struct reader *reader, const struct list_batches *query,
-                                 struct arena *arena, struct batch_page *out);
-    enum store_result (*batch)(struct reader *reader, const struct get_batch *query,
-                               struct arena *arena, struct batch_view *out);
-    enum store_result (*products)(struct reader *reader, const struct list_products *query,
-                                  struct arena *arena, struct product_page *out);
-    enum store_result (*events)(struct reader *reader, const struct get_events *query,
-                                struct arena *arena, struct event_page *out);
-    enum store_result (*figures)(struct reader *reader, struct store_figures *out);
-};
-
-struct clock {
-    uint64_t (*now_ms)(struct clock *clock);       /* since 1970, UTC; it may jump */
-    uint64_t (*monotonic_us)(struct clock *clock); /* since some moment, for time spans */
-};
-
-struct reader {
-    const struct reader_ops *ops;
-    struct clock *clock;   /* NULL: pages are not cut by time; set while a page is asked for */
-    uint64_t page_ends_us; /* when a page has to be enough, by the monotonic clock */
-};
-
-#define PAGE_BYTES_MAX ((size_t)256 * 1024) /* of rows in a page, roughly */
-#define PAGE_SCAN_MAX 10000u                /* records looked at for a page */
-#define PAGE_CLOCK_EVERY ((size_t)16)       /* records between two looks at the clock */
-#define STOCK_BATCHES_MAX 1000u             /* batches that GetStock tells */
-
-/* Whether a page that has looked at so many records has to be enough. For adapters. */
-static inline bool reader_is_late(const struct reader *reader, size_t looked_at)
-{
-    return reader->clock != NULL && looked_at > 0 && looked_at % PAGE_CLOCK_EVERY == 0 &&
-           reader->clock->monotonic_us(reader->clock) >= reader->page_ends_us;
-}
-
-/* ---- the smaller ports --------------------------------------------------------------------*/
-
-/* Sends one event to whoever listens. Called after the commit, in the order of seq. Must not
- * block; what it cannot send it drops, as every event can be read again. */
-struct publisher {
-    void (*publish)(struct publisher *publisher, enum message_type type, struct text sku,
-                    struct text body);
-};
-
-/* Tells purchasing that a line found no stock. False: it failed; that is counted and logged. */
-struct notifier {
-    bool (*out_of_stock)(struct notifier *notifier, const struct event *event);
-};
-
-enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
-
-struct logger {
-    void (*log)(struct logger *logger, enum log_level level, const char *message);
-};
 
 #endif
