@@ -44,7 +44,6 @@ struct node {
     uint64_t started_ms;                    /* monotonic, as the next two */
     uint64_t now_ms;                        /* at the start of the turn */
     uint64_t heartbeat_ms;                  /* when the next one is due */
-    uint64_t replies_not_encoded;           /* for want of memory */
     struct log_limit failure_limit;
 };
 
@@ -89,6 +88,7 @@ static bool open_sockets(struct node *node, const struct config *config, char *e
     if (node->front == NULL)
         return false;
     snprintf(error, NODE_ERROR_BYTES, "cannot start the front of the sockets");
+    event_socket_set_front(node->events, node->front);
     return router_set_front(node->router, node->front) && front_start(node->front);
 }
 
@@ -291,10 +291,8 @@ static size_t read_router(struct node *node)
 static void send_reply(struct node *node, size_t index, const struct reply *reply)
 {
     struct text body;
-    if (!codec_encode_reply(node->codec, reply, &body)) {
-        node->replies_not_encoded++; /* no memory; it is done all the same */
-        body = text_none();
-    }
+    if (!codec_encode_reply(node->codec, reply, &body))
+        body = text_none(); /* no memory; it is done all the same */
     router_reply(node->router, index, body);
     CRASH_POINT(between_replies);
 }
@@ -357,7 +355,7 @@ static void begin_turn(struct node *node)
     node->stats.uptime_ms = node->now_ms - node->started_ms;
     node->stats.cpu_us = processor_us();
     front_figures(node->front, &node->stats);
-    node->stats.replies_dropped += node->replies_not_encoded;
+    router_figures(node->router, &node->stats);
 }
 
 /* Milliseconds until something is due. */
@@ -370,8 +368,8 @@ static int time_to_wait(const struct node *node)
 
 static void wait_for_work(struct node *node)
 {
-    struct inner *queues[] = {router_inner(node->router), event_socket_inner(node->events),
-                              upstream_inner(node->upstream)};
+    struct inner *queues[] = {router_inner(node->router),
+                              node->must_stop ? NULL : upstream_inner(node->upstream)};
     enum { QUEUES = sizeof queues / sizeof *queues };
     struct pollfd items[QUEUES + 1];
     nfds_t count = 0;
@@ -394,10 +392,10 @@ static void wait_for_work(struct node *node)
 static bool turn(struct node *node)
 {
     wait_for_work(node);
-    if (event_socket_welcomes(node->events))
-        pulse(node, TOPIC_WELCOME);
     if (!serve_group(node))
         return false;
+    if (router_takes_welcome(node->router))
+        pulse(node, TOPIC_WELCOME);
     if (node->now_ms >= node->heartbeat_ms) {
         pulse(node, TOPIC_HEARTBEAT);
         node->heartbeat_ms = node->now_ms + HEARTBEAT_MS;

@@ -24,6 +24,10 @@
  * the memory block of the body, and a place where it can wait. */
 #define REQUEST_MEMORY 384u
 
+/* Clients that may end their messages over their share at the same time: a message has little more
+ * than 1 MiB. */
+#define TURNS_MAX 24u
+
 #define REPLIES_PER_TURN 2048u
 #define REPLY_BYTES_PER_TURN ((size_t)256 * 1024) /* before they are sent */
 
@@ -50,7 +54,7 @@ bool client_must_wait(const struct front *front, const struct peer *peer)
     const struct client *client = &peer->as.client;
     return client->is_full || front->has_stopped_reading ||
            client->unanswered >= window_of(front, peer) ||
-           front->budget.requests_used >= front->budget.requests;
+           budget_requests_are_exceeded(&front->budget);
 }
 
 static bool keep_of_envelope(struct incoming *incoming, size_t size)
@@ -149,7 +153,6 @@ static bool pass_on(struct front *front, struct peer *peer)
     struct text body = {kept + incoming->envelope_len,
                         kind == ROUTE_REQUEST ? incoming->body_len : 0};
     struct route route = {.slot = peer->slot,
-                          .serial = peer->serial,
                           .cost = (uint32_t)(REQUEST_MEMORY + envelope.len + body.len),
                           .kind = kind};
     if (!send_message(front, &route, envelope, body))
@@ -174,8 +177,33 @@ static bool is_pointless(const struct front *front, const struct peer *peer)
            !message_is_command(request.type);
 }
 
+/* ---- turns ---- */
+
+bool client_has_turn(const struct peer *peer)
+{
+    return peer->kind == PEER_CLIENT && peer->as.client.turn_began_ms != 0;
+}
+
+void client_take_turn(struct front *front, struct peer *peer)
+{
+    struct client *client = &peer->as.client;
+    if (client->turn_began_ms != 0 || !peer->is_in_message || front->turns == TURNS_MAX)
+        return;
+    client->turn_began_ms = front->now_ms;
+    front->turns++;
+}
+
+void client_end_turn(struct front *front, struct peer *peer)
+{
+    if (!client_has_turn(peer))
+        return;
+    peer->as.client.turn_began_ms = 0;
+    front->turns--;
+}
+
 static bool end_message(struct front *front, struct peer *peer)
 {
+    client_end_turn(front, peer);
     struct incoming *incoming = &peer->as.client.incoming;
     bool is_fine = true;
     if (incoming->must_drop || is_pointless(front, peer))
@@ -201,7 +229,7 @@ bool client_content(struct front *front, struct peer *peer, struct text content,
 
 void client_gone(struct front *front, struct peer *peer)
 {
-    (void)front;
+    client_end_turn(front, peer);
     bytes_release(&peer->as.client.incoming.kept);
 }
 
@@ -259,12 +287,10 @@ static void take_reply(struct front *front, struct text head, struct text body)
     memcpy(&route, head.data, sizeof route);
     assert(route.slot < front->slot_count);
     struct peer *peer = front->slots[route.slot];
-    assert(peer != NULL && peer->serial == route.serial && peer->kind == PEER_CLIENT);
+    assert(peer != NULL && peer->kind == PEER_CLIENT); /* who is owed a reply keeps its slot */
     take_answered(front, &peer->as.client, route.cost);
     struct text envelope = {head.data + sizeof route, head.len - sizeof route};
-    if (body.len == 0)
-        count(&front->counts.requests_dropped, 1);
-    else
+    if (body.len > 0)
         put_reply(front, peer, envelope, body);
     peer_charge(front, peer);
     peer_release(front, peer);
@@ -297,8 +323,8 @@ bool clients_take_replies(struct front *front)
 
 /* ---- what is no request ---- */
 
-void clients_signal(struct front *front, enum route_kind kind)
+bool clients_signal(struct front *front, enum route_kind kind)
 {
     struct route route = {.kind = kind};
-    send_message(front, &route, text_none(), text_none());
+    return send_message(front, &route, text_none(), text_none());
 }

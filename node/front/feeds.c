@@ -20,10 +20,6 @@ struct feed {
     uint64_t try_ms;          /* when to connect the next time */
     unsigned tries;        /* since it was connected: other addresses of a name have their turn */
     struct lookup *lookup; /* of its name, while that is under way */
-    /* The message under way, or one that the node has no room for yet. */
-    unsigned frames;
-    bool is_good; /* so far */
-    bool is_whole;
 };
 
 struct feed *feeds_new(const struct config *config)
@@ -70,7 +66,7 @@ static void connect_to(struct front *front, struct feed *feed, const struct addr
     if (feed->peer == NULL)
         try_later(front, feed);
     else
-        feed->peer->as.feed = feed;
+        feed->peer->as.feeding.feed = feed;
 }
 
 /* The addresses of a name have their turns. */
@@ -137,7 +133,7 @@ static void subscribe(struct front *front, struct peer *peer)
     size_t header = zmtp_put_header(frame, 0, 1 + strlen(TOPIC));
     frame[header] = 1;
     memcpy(frame + header + 1, TOPIC, strlen(TOPIC));
-    peer->as.feed->tries = 0;
+    peer->as.feeding.feed->tries = 0;
     peer_put(front, peer, frame, header + 1 + strlen(TOPIC));
 }
 
@@ -151,65 +147,56 @@ void feed_connected(struct front *front, struct peer *peer)
 
 void feed_gone(struct front *front, struct peer *peer)
 {
-    struct feed *feed = peer->as.feed;
-    if (feed == NULL)
-        return;
+    struct feed *feed = peer->as.feeding.feed;
     feed->peer = NULL;
-    feed->frames = 0;
     try_later(front, feed);
 }
 
 /* ---- messages ---- */
 
-/* One that was no good is told as an empty one, to be counted. False: the node has no room. */
-static bool pass_on(struct front *front, const struct peer *peer)
+/* One that was no good is told as an empty one, to be counted. */
+bool feed_is_full(struct front *front, struct peer *peer)
 {
-    const struct feed *feed = peer->as.feed;
-    size_t len = feed->is_good ? peer->content.len : 0;
-    return inner_send_bytes(&front->queues[QUEUE_UPSTREAM].inner, bytes_front(&peer->content), len,
-                            true);
-}
-
-static bool pass_on_whole(struct front *front, struct peer *peer)
-{
-    struct feed *feed = peer->as.feed;
-    if (!feed->is_whole)
-        return true;
-    if (!pass_on(front, peer))
+    struct feeding *feeding = &peer->as.feeding;
+    if (!feeding->is_whole)
         return false;
-    feed->is_whole = false;
+    struct inner *queue = &front->queues[QUEUE_UPSTREAM].inner;
+    size_t len = feeding->is_good ? peer->content.len : 0;
+    if (!inner_send_bytes(queue, bytes_front(&peer->content), len, true))
+        return true;
+    feeding->is_whole = false;
     bytes_clear(&peer->content);
-    return true;
+    return false;
 }
 
 bool feed_must_wait(struct front *front, struct peer *peer)
 {
-    return front->has_stopped_reading || !pass_on_whole(front, peer);
+    return front->has_stopped_reading || feed_is_full(front, peer);
 }
 
 bool feed_frame(struct front *front, struct peer *peer, unsigned flags, size_t size)
 {
     (void)front;
-    struct feed *feed = peer->as.feed;
-    if (feed->frames++ == 0)
-        feed->is_good = true;
-    bool is_body = feed->frames == FRAMES;
+    struct feeding *feeding = &peer->as.feeding;
+    if (feeding->frames++ == 0)
+        feeding->is_good = true;
+    bool is_body = feeding->frames == FRAMES;
     if (is_body != ((flags & ZMTP_MORE) == 0) || (is_body && size > REQUEST_MAX_BYTES))
-        feed->is_good = false;
+        feeding->is_good = false;
     return true;
 }
 
 bool feed_content(struct front *front, struct peer *peer, struct text content, bool ends)
 {
-    struct feed *feed = peer->as.feed;
-    if (feed->frames == FRAMES && feed->is_good && content.len > 0 &&
+    struct feeding *feeding = &peer->as.feeding;
+    if (feeding->frames == FRAMES && feeding->is_good && content.len > 0 &&
         !bytes_append(&peer->content, content.data, content.len))
         return false;
     if (!ends || !peer->is_last_frame)
         return true;
-    feed->is_good = feed->is_good && feed->frames == FRAMES;
-    feed->frames = 0;
-    feed->is_whole = true;
-    pass_on_whole(front, peer); /* else it is tried again before the next one is taken */
+    feeding->is_good = feeding->is_good && feeding->frames == FRAMES;
+    feeding->frames = 0;
+    feeding->is_whole = true;
+    feed_is_full(front, peer); /* else it is tried again before the next one is taken */
     return true;
 }

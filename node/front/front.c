@@ -12,8 +12,11 @@
 
 #define EVENTS_PER_TURN 64
 #define ACCEPTS_PER_TURN 16u
-#define BUSY_US_PER_TURN 100u /* for those that send much, and again for those that had to wait */
-#define EFFORT_PER_TURN 1000u /* for subscriptions: some 100 microseconds */
+#define CALM_US_PER_TURN 500u /* for those that send little, ... */
+#define BUSY_US_PER_TURN                                                                           \
+    100u /* ... for those that send much, and again for those that had to wait */
+#define EVENTS_US_PER_TURN 300u /* for sending events to subscribers */
+#define EFFORT_PER_TURN 1000u   /* for subscriptions: some 100 microseconds */
 #define CONNECTIONS_MAX 65536u
 #define LEFT_MAX 8192u    /* connections that ended, and whose requests are under way */
 #define UPSTREAM_QUEUE 64 /* messages, at each end */
@@ -26,14 +29,18 @@ static bool fail(char *error, const char *what)
     return false;
 }
 
-static bool make_slots(struct front *front)
+/* All other descriptors are open: the rest is for connections. */
+static bool make_slots(struct front *front, char *error)
 {
     size_t most = descriptors_for_connections();
+    if (most > budget_connections_max(&front->budget))
+        most = budget_connections_max(&front->budget);
     front->connections_max = most < CONNECTIONS_MAX ? (uint32_t)most : CONNECTIONS_MAX;
     front->slot_count = front->connections_max + LEFT_MAX;
     front->slots = calloc(front->slot_count, sizeof(struct peer *));
     front->free_slots = malloc(front->slot_count * sizeof *front->free_slots);
     front->states = calloc(front->slot_count, sizeof *front->states);
+    snprintf(error, FRONT_ERROR_BYTES, "no memory");
     if (front->slots == NULL || front->free_slots == NULL || front->states == NULL)
         return false;
     for (uint32_t i = 0; i < front->slot_count; i++)
@@ -51,7 +58,7 @@ static bool make_memory(struct front *front, const struct config *config)
     if (front->feed_count > 0)
         front->feeds = feeds_new(config);
     return front->backlog != NULL && front->scratch != NULL && front->codec != NULL &&
-           (front->feed_count == 0 || front->feeds != NULL) && make_slots(front);
+           (front->feed_count == 0 || front->feeds != NULL);
 }
 
 static bool watch(struct front *front, int fd, struct watch *what)
@@ -73,7 +80,8 @@ static bool open_queue(struct front *front, void *context, enum queue which, int
 static bool open_queues(struct front *front, void *context)
 {
     return open_queue(front, context, QUEUE_REQUESTS, ZMQ_DEALER, FRONT_COMMANDS, 0) &&
-           open_queue(front, context, QUEUE_EVENTS, ZMQ_XSUB, FRONT_EVENTS, FRONT_EVENTS_QUEUE) &&
+           open_queue(front, context, QUEUE_EVENTS, ZMQ_SUB, FRONT_EVENTS, FRONT_EVENTS_QUEUE) &&
+           zmq_setsockopt(front->queues[QUEUE_EVENTS].inner.socket, ZMQ_SUBSCRIBE, "", 0) == 0 &&
            (front->feed_count == 0 ||
             open_queue(front, context, QUEUE_UPSTREAM, ZMQ_PUSH, FRONT_UPSTREAM, UPSTREAM_QUEUE));
 }
@@ -110,12 +118,17 @@ struct front *front_new(void *context, const struct config *config, struct logge
     front->config = config;
     front->logger = logger;
     front->epoll_fd = front->wake_fd = -1;
+    LIST_INIT(&front->peers);
+    TAILQ_INIT(&front->waiting);
+    TAILQ_INIT(&front->unsent);
+    SLIST_INIT(&front->buried);
     for (size_t i = 0; i < LISTENER_COUNT; i++)
         front->accepting[i].listener.fd = -1;
     front->now_ms = front->tick_ms = monotonic_ms();
     if (!make_memory(front, config) || !make_inside(front, context, error) ||
         !open_listener(front, LISTENER_COMMANDS, PEER_CLIENT, config->commands, error) ||
-        !open_listener(front, LISTENER_EVENTS, PEER_SUBSCRIBER, config->events, error))
+        !open_listener(front, LISTENER_EVENTS, PEER_SUBSCRIBER, config->events, error) ||
+        !make_slots(front, error))
         front_destroy(&front);
     return front;
 }
@@ -140,8 +153,6 @@ static void end_all(struct front *front)
         else
             peer_end(front, peer);
     }
-    for (struct peer *peer = front->buried; peer != NULL; peer = peer->next)
-        peer->is_waiting = peer->is_unsent = false;
     peers_bury(front);
 }
 
@@ -176,8 +187,8 @@ static void refuse(struct front *front)
 {
     count(&front->counts.peers_refused, 1);
     log_limited(front->logger, &front->refused_limit, front->now_ms, LOG_WARN,
-                "refused a connection: %u are open, and no more descriptors may be taken",
-                (unsigned)front->connections);
+                "refused a connection: %u are open, of %u that may be",
+                (unsigned)front->connections, (unsigned)front->connections_max);
 }
 
 static void accept_some(struct front *front, struct accepting *accepting)
@@ -224,7 +235,7 @@ static void take_wake(struct front *front)
         listener_close(&front->accepting[i].listener);
     front->has_stopped_reading = true;
     peers_stop_reading(front);
-    clients_signal(front, ROUTE_END);
+    front->must_tell_end = true;
 }
 
 static void take_event(struct front *front, const struct epoll_event *event)
@@ -248,27 +259,46 @@ static void take_event(struct front *front, const struct epoll_event *event)
     }
 }
 
-static bool is_of_busy_peer(const struct epoll_event *event)
+enum precedence { FIRST, CALM, BUSY };
+
+static enum precedence precedence_of(const struct epoll_event *event)
 {
     const struct watch *what = event->data.ptr;
-    return what->kind == WATCH_PEER && peer_is_busy(event->data.ptr);
+    if (what->kind != WATCH_PEER)
+        return FIRST;
+    return peer_is_busy(event->data.ptr) ? BUSY : CALM;
 }
 
-/* Who sends little comes first: it waits for no more than a turn, whatever others send. Those that
- * send much go on until their time is over; epoll tells the rest of them again, in turn. */
+/* Who sends little comes before those that send much: it waits for no more than a turn. Each sort
+ * goes on until its time is over; epoll tells the rest of them again, in turn. */
 static void take_events(struct front *front, const struct epoll_event *events, int count)
 {
-    for (int i = 0; i < count; i++)
-        if (!is_of_busy_peer(&events[i]))
+    static const uint64_t us[] = {[CALM] = CALM_US_PER_TURN, [BUSY] = BUSY_US_PER_TURN};
+    enum precedence order[EVENTS_PER_TURN];
+    for (int i = 0; i < count; i++) {
+        order[i] = precedence_of(&events[i]);
+        if (order[i] == FIRST)
             take_event(front, &events[i]);
-    for (int i = 0; i < count && !front_is_late(front); i++)
-        if (is_of_busy_peer(&events[i]))
-            take_event(front, &events[i]);
+    }
+    for (enum precedence now = CALM; now <= BUSY; now++) {
+        front->late_us = monotonic_us() + us[now];
+        for (int i = 0; i < count && !front_is_late(front); i++)
+            if (order[i] == now)
+                take_event(front, &events[i]);
+    }
+}
+
+static bool is_idle(const struct front *front)
+{
+    bool is_paused = false;
+    for (size_t i = 0; i < LISTENER_COUNT; i++)
+        is_paused = is_paused || front->accepting[i].is_paused;
+    return LIST_EMPTY(&front->peers) && front->feed_count == 0 && !is_paused && !front->has_to_trim;
 }
 
 static int time_to_wait(const struct front *front)
 {
-    if (front->peers == NULL && front->feed_count == 0)
+    if (is_idle(front))
         return -1;
     uint64_t due_ms = front->tick_ms;
     if (front->wants_welcome && due_ms > front->now_ms + 1)
@@ -286,6 +316,13 @@ static void tick_if_due(struct front *front)
     accept_again(front);
 }
 
+/* Without memory it is tried again. */
+static void signal_node(struct front *front)
+{
+    front->must_nudge = front->must_nudge && !clients_signal(front, ROUTE_NUDGE);
+    front->must_tell_end = front->must_tell_end && !clients_signal(front, ROUTE_END);
+}
+
 /* One turn: what has come, what the node has for its peers, and what is due. True: there is more to
  * do at once. */
 static bool turn(struct front *front, int wait_ms)
@@ -294,7 +331,6 @@ static bool turn(struct front *front, int wait_ms)
     int count = epoll_wait(front->epoll_fd, events, EVENTS_PER_TURN, wait_ms);
     front->now_ms = monotonic_ms();
     front->effort_left = EFFORT_PER_TURN;
-    front->late_us = monotonic_us() + BUSY_US_PER_TURN;
     take_events(front, events, count);
     bool is_more = clients_take_replies(front);
     is_more = subscribers_take_events(front) || is_more;
@@ -302,22 +338,22 @@ static bool turn(struct front *front, int wait_ms)
     is_more = peers_resume(front) || is_more;
     subscribers_ask_for_welcome(front);
     peers_send(front);
+    front->late_us = monotonic_us() + EVENTS_US_PER_TURN;
     is_more = subscribers_serve(front) || is_more;
     tick_if_due(front);
-    if (front->must_nudge)
-        clients_signal(front, ROUTE_NUDGE);
-    front->must_nudge = false;
     peers_relieve(front);
+    signal_node(front);
     peers_bury(front);
     inner_settle(&front->queues[QUEUE_UPSTREAM].inner);
     return front->queues[QUEUE_REQUESTS].inner.has_news ||
            front->queues[QUEUE_EVENTS].inner.has_news || is_more || front->effort_left == 0 ||
-           front->unsent.count > 0;
+           !TAILQ_EMPTY(&front->unsent);
 }
 
 static bool is_all_sent(const struct front *front)
 {
-    for (const struct peer *peer = front->peers; peer != NULL; peer = peer->next)
+    const struct peer *peer;
+    LIST_FOREACH (peer, &front->peers, in_peers)
         if (peer->phase == PEER_OPEN && !peer->has_ended && peer->out.len > 0)
             return false;
     for (size_t i = 0; i < front->subscriber_count; i++)
@@ -395,6 +431,11 @@ unsigned front_client_state(const struct front *front, uint32_t slot)
 uint64_t front_reply_bytes(const struct front *front)
 {
     return atomic_load_explicit(&front->counts.reply_bytes, memory_order_relaxed);
+}
+
+bool front_is_heard(const struct front *front)
+{
+    return atomic_load_explicit(&front->is_heard, memory_order_relaxed);
 }
 
 uint32_t front_slots(const struct front *front)

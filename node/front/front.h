@@ -1,7 +1,7 @@
 /* The front: one thread that stands between the node and the world.
  *
  *     clients     --tcp, ipc-->  front  --DEALER, inproc-->  ROUTER  node
- *     subscribers <--tcp, ipc--  front  <--XSUB, inproc----  XPUB    node
+ *     subscribers <--tcp, ipc--  front  <--SUB, inproc-----  PUB     node
  *     upstream    --tcp, ipc-->  front  --PUSH, inproc---->  PULL    node
  *
  * It accepts all connections, and speaks ZMTP with them (node/front/zmtp.h). The node's libzmq
@@ -23,8 +23,9 @@
  *    misses the oldest ones.
  * 5. The end of a connection is seen at once, also when it is not read from. Its whole commands are
  *    carried out, its queries are not.
- * 6. Work that strangers can cause in plenty (new connections, subscriptions) has a share of each
- *    turn of the loop, so that requests are served in between. */
+ * 6. Work that strangers can cause in plenty (new connections, subscriptions, what they send,
+ * events for those that listen) has a share of each turn of the loop, so that requests are served
+ * in between. */
 #ifndef NODE_FRONT_FRONT_H
 #define NODE_FRONT_FRONT_H
 
@@ -37,12 +38,11 @@ struct front;
 
 /* The endpoints at which the node's own sockets are bound before front_new. */
 #define FRONT_COMMANDS "inproc://commands" /* ROUTER; frames: route (node/front/route.h), body */
-#define FRONT_EVENTS "inproc://events"     /* XPUB; frames: topic, body */
+#define FRONT_EVENTS "inproc://events"     /* PUB; frames: topic, body */
 #define FRONT_EVENTS_QUEUE 8192            /* messages, at each end: 0 at one would be no limit */
 #define FRONT_UPSTREAM "inproc://upstream" /* PULL; a body, empty where the message was no good */
 
-/* A subscription to it is passed on to the XPUB each time that somebody subscribes to it; the front
- * asks for one at a time. */
+/* Whoever subscribes to it is to get one: the front asks for it by a ROUTE_WELCOME. */
 #define TOPIC_WELCOME "Welcome/"
 
 /* Binds config->commands and config->events, and connects to the node's sockets in `context`. NULL:
@@ -83,6 +83,9 @@ unsigned front_client_state(const struct front *front, uint32_t slot);
 /* Bytes of replies that the front has taken from the ROUTER so far: what was sent and not taken
  * waits in between. */
 uint64_t front_reply_bytes(const struct front *front);
+
+/* Whether anybody has subscribed to anything: before that no event has to be sent. */
+bool front_is_heard(const struct front *front);
 
 /* How many slots there are: each is less. */
 uint32_t front_slots(const struct front *front);

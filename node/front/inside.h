@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/queue.h>
 
 #define TICK_MS 100u /* between two looks at what has a time limit */
 
@@ -54,6 +55,7 @@ struct client {
     size_t unanswered;      /* requests that were passed on */
     size_t unanswered_cost; /* bytes that these take */
     bool is_full;           /* CLIENT_IS_FULL is set */
+    uint64_t turn_began_ms; /* its turn to end its message, see client_take_turn; 0: it has none */
 };
 
 struct subscriber {
@@ -68,6 +70,14 @@ struct subscriber {
 /* What says that an upstream node is to be reached; it outlives its peers. */
 struct feed;
 
+/* A message of an upstream node as it comes (node/front/feeds.c). */
+struct feeding {
+    struct feed *feed;
+    unsigned frames; /* of it that have begun */
+    bool is_good;    /* so far */
+    bool is_whole;   /* the node has no room for it yet */
+};
+
 enum watch_kind { WATCH_PEER, WATCH_LISTENER, WATCH_INNER, WATCH_WAKE };
 
 /* What a descriptor in the epoll set belongs to; the first member of each. */
@@ -81,7 +91,6 @@ struct peer {
     enum peer_phase phase;
     int fd; /* -1: closed */
     uint32_t slot;
-    uint32_t serial;
     uint32_t events; /* that epoll watches for */
     struct zmtp_reader reader;
     struct bytes out;       /* to be sent */
@@ -95,40 +104,28 @@ struct peer {
     struct zmtp_piece held; /* its first frame */
     bool is_waiting;        /* it is in front.waiting: not read from */
     bool is_unsent;         /* it is in front.unsent: `out` has something new */
+    bool is_buried;         /* it is in front.buried: to be freed */
     bool is_blocked;        /* its socket takes no more for now */
-    bool reads_ahead;   /* it is read from all the same, as its end may stand behind what it sent */
-    bool has_ended;     /* its peer has closed; what it sent before is still taken in */
-    size_t cost;        /* what the budget was charged */
-    size_t taken;       /* bytes that came since the last tick */
-    uint64_t began_ms;  /* when the connection was made */
-    uint64_t heard_ms;  /* when something came last */
-    uint64_t pinged_ms; /* when it was sent the last PING or PONG of our own */
-    uint64_t sent_ms;   /* when its socket took something last, or `out` was empty */
-    struct peer *next;  /* in front.peers, ... */
-    struct peer *previous;
-    struct peer *next_waiting; /* ... in front.waiting, ... */
-    struct peer *next_unsent;  /* ... in front.unsent */
+    bool reads_ahead; /* it is read from all the same, as its end may stand behind what it sent */
+    bool has_ended;   /* its peer has closed; what it sent before is still taken in */
+    struct charge charge; /* what the budget was charged */
+    size_t taken;         /* bytes that came since the last tick */
+    uint64_t began_ms;    /* when the connection was made */
+    uint64_t heard_ms;    /* when something came last */
+    uint64_t pinged_ms;   /* when it was sent the last PING */
+    uint64_t sent_ms;     /* when its socket took something last, or `out` was empty */
+    LIST_ENTRY(peer) in_peers;
+    TAILQ_ENTRY(peer) in_waiting;
+    TAILQ_ENTRY(peer) in_unsent;
+    SLIST_ENTRY(peer) in_buried;
     union {
         struct client client;
         struct subscriber subscriber;
-        struct feed *feed;
+        struct feeding feeding;
     } as;
 };
 
-struct peer_queue {
-    struct peer *first;
-    struct peer *last;
-    size_t count;
-};
-
-/* Adds it at the end. `link` is its link in that queue. */
-static inline void peer_queue_add(struct peer_queue *queue, struct peer *peer, struct peer **link)
-{
-    *link = NULL;
-    if (queue->count++ == 0)
-        queue->first = peer;
-    queue->last = peer;
-}
+TAILQ_HEAD(peer_queue, peer);
 
 /* ---- the front ---- */
 
@@ -143,7 +140,7 @@ struct accepting {
 
 enum queue {
     QUEUE_REQUESTS, /* a DEALER: requests to the node's ROUTER, and replies from there */
-    QUEUE_EVENTS,   /* an XSUB: events of its XPUB */
+    QUEUE_EVENTS,   /* a SUB: events of its PUB */
     QUEUE_UPSTREAM, /* a PUSH: messages of upstream nodes, to its PULL; open where there are any */
     QUEUE_COUNT
 };
@@ -189,29 +186,35 @@ struct front {
     struct accepting accepting[LISTENER_COUNT];
     struct budget budget;
     struct backlog *backlog;
-    struct peer *peers; /* all that are connected */
+    LIST_HEAD(, peer) peers; /* all that are connected */
     struct peer_queue waiting;
     struct peer_queue unsent;
-    struct peer *buried;       /* to be freed at the end of the turn, by next */
+    size_t waiting_count;
+    SLIST_HEAD(, peer) buried; /* to be freed at the end of the turn */
     struct peer **subscribers; /* those with subscriptions */
     size_t subscriber_count;
     size_t subscriber_capacity;
-    size_t busy_clients; /* those with unanswered requests */
-    uint64_t welcome_ms; /* when a Welcome was asked for */
+    size_t unserved;       /* subscribers that the pass under way has not come to, ... */
+    size_t next_served;    /* ... where it goes on, ... */
+    uint64_t served_end;   /* ... and the end of the backlog that it knows of */
+    _Atomic bool is_heard; /* for the main thread: somebody has subscribed to something */
+    size_t busy_clients;   /* those with unanswered requests */
+    size_t turns;          /* clients with a turn to end their message */
+    uint64_t welcome_ms;   /* when a Welcome was asked for */
     struct feed *feeds;
     size_t feed_count;
     uint64_t now_ms;
     uint64_t late_us;    /* when those that send much have had their part of the turn */
     uint64_t tick_ms;    /* when the next tick is due */
     uint64_t trimmed_ms; /* when free memory went back to the system */
+    uint64_t relieve_ms; /* when to look again for somebody to cut off */
     struct log_limit cut_limit;
     struct log_limit refused_limit;
     char *scratch;        /* of SCRATCH_BYTES */
     struct codec *codec;  /* to tell queries of those that left */
     unsigned effort_left; /* of this turn, for subscriptions */
     uint32_t slot_count;
-    uint32_t free_count; /* in free_slots */
-    uint32_t last_serial;
+    uint32_t free_count;      /* in free_slots */
     uint32_t connections;     /* that are open, ... */
     uint32_t connections_max; /* ... and how many may be */
     int epoll_fd;
@@ -221,10 +224,10 @@ struct front {
     _Atomic bool must_stop_reading;
     _Atomic bool must_stop;
     bool has_stopped_reading;
-    bool wants_welcome;  /* somebody has subscribed to Welcome/ since it was asked for */
-    bool awaits_welcome; /* it was asked for, and has not come */
-    bool must_nudge;     /* a client is not full any more */
-    bool has_to_trim;    /* memory was in use that malloc would keep */
+    bool wants_welcome; /* somebody has subscribed to Welcome/ since it was asked for */
+    bool must_nudge;    /* a client is not full any more */
+    bool must_tell_end; /* nothing more will be passed on */
+    bool has_to_trim;   /* memory was in use that malloc would keep */
 };
 
 /* ---- peer.c: its life ---- */
@@ -240,14 +243,18 @@ void peer_end(struct front *front, struct peer *peer);
 /* The other end has left: nobody waits for its replies, and what it left unread is gone. */
 void peer_has_left(struct front *front, struct peer *peer);
 
-/* Frees a peer that is gone, once nothing that it passed on is unanswered. */
+/* Where a peer is gone and nothing that it passed on is unanswered any more, it is to be freed at
+ * the end of the turn. To be called again after each answer. */
 void peer_release(struct front *front, struct peer *peer);
 
-/* Frees those that ended in this turn. */
+/* Frees those, and their slots. */
 void peers_bury(struct front *front);
 
 /* Has epoll watch for what is wanted of it now. */
 void peer_watch(struct front *front, struct peer *peer);
+
+/* Gives back buffers that nothing waits in, which stay for the next message otherwise. */
+void peer_release_empty(struct peer *peer);
 
 /* Charges the budget with what the peer takes now. */
 void peer_charge(struct front *front, struct peer *peer);
@@ -262,6 +269,9 @@ bool peer_is_busy(const struct peer *peer);
 
 /* Whether those that are busy have had their part of the turn. */
 bool front_is_late(const struct front *front);
+
+/* The other end has closed, or the connection broke. Harmless where that is known. */
+void peer_ended(struct front *front, struct peer *peer);
 
 /* Something can be read from it, or written to it, or its end has come. */
 void peer_ready(struct front *front, struct peer *peer, uint32_t events);
@@ -308,6 +318,17 @@ bool client_must_wait(const struct front *front, const struct peer *peer);
 bool subscriber_must_wait(const struct front *front, const struct peer *peer);
 bool feed_must_wait(struct front *front, struct peer *peer);
 
+/* Whether a message has come whole that the node has no room for, even now: nothing more is read
+ * then, as the end of the connection would take it along. */
+bool feed_is_full(struct front *front, struct peer *peer);
+
+/* Where it is crowded, whoever has more than its share waits, and it would wait as long as others
+ * keep halves of messages. So each of these has a turn, with a few others at a time, in which it
+ * may take as much as its message does. Whose message does not get on then is cut off. */
+void client_take_turn(struct front *front, struct peer *peer);
+void client_end_turn(struct front *front, struct peer *peer);
+bool client_has_turn(const struct peer *peer);
+
 /* A frame of a message begins, and then its content comes. False: the connection has to end. */
 bool client_frame(struct front *front, struct peer *peer, unsigned flags, size_t size);
 bool client_content(struct front *front, struct peer *peer, struct text content, bool ends);
@@ -330,14 +351,17 @@ bool clients_take_replies(struct front *front);
 /* A client has read replies: it is not full any more, if it was. */
 void client_was_read(struct front *front, struct peer *peer);
 
-/* Tells the node something that is no request: NUDGE or END. */
-void clients_signal(struct front *front, enum route_kind kind);
+/* Tells the node something that is no request: NUDGE, WELCOME or END. False: no memory. */
+bool clients_signal(struct front *front, enum route_kind kind);
 
 /* Takes events from the node into the backlog. True: there may be more. */
 bool subscribers_take_events(struct front *front);
 
-/* Sends events to all that can take some. True: somebody could take more. */
+/* Sends events to those that can take some, until front_is_late. True: somebody could take more. */
 bool subscribers_serve(struct front *front);
+
+/* Somebody may be able to take events that could not before. */
+void subscribers_look_again(struct front *front);
 
 /* Asks for a Welcome where somebody waits for one. */
 void subscribers_ask_for_welcome(struct front *front);

@@ -6,16 +6,35 @@
 #define IDLE_MS 1000u          /* after which empty buffers are given back */
 #define UNREAD_GRACE_MS 12000u /* in which a client with too much unread has to read something */
 #define TRIM_MS 1000u          /* between two times that malloc gives free memory back */
-#define STUCK_MS 250u          /* after which replies that nobody reads count as stuck */
+#define TURN_SILENT_MS 300u    /* in which something of a message has to come */
+#define TURN_MAX_MS 5000u      /* in which it has to end */
+#define RELIEVE_MS 10u /* until the next look for somebody to cut off, where there was none */
+#define STUCK_MS 250u  /* after which replies that nobody reads count as stuck */
 
 /* ---- memory ---- */
 
+static bool reads_nothing(const struct front *front, const struct peer *peer)
+{
+    return peer->out.len > 0 && front->now_ms - peer->sent_ms >= STUCK_MS;
+}
+
+/* Requests of a client that wait until it reads. Others are answered. */
+static size_t stuck_requests(const struct front *front, const struct peer *peer)
+{
+    bool is_stuck =
+        peer->kind == PEER_CLIENT && peer->as.client.is_full && reads_nothing(front, peer);
+    return is_stuck ? peer->as.client.unanswered_cost : 0;
+}
+
 /* What only the peer could release: the rest of a message, its subscriptions, replies that it does
- * not read. Requests that wait for their replies are none of it, nor what they hold up. */
+ * not read, and what waits behind these. */
 static size_t stuck_memory(const struct front *front, const struct peer *peer)
 {
-    size_t bytes = peer->content.capacity;
-    if (peer->out.len > 0 && front->now_ms - peer->sent_ms >= STUCK_MS)
+    size_t requests = stuck_requests(front, peer);
+    size_t bytes = peer->content.capacity + requests;
+    if (requests > 0)
+        bytes += peer->unparsed.capacity;
+    if (reads_nothing(front, peer))
         bytes += peer->out.capacity;
     if (peer->kind == PEER_CLIENT)
         bytes += peer->as.client.incoming.kept.capacity;
@@ -24,9 +43,8 @@ static size_t stuck_memory(const struct front *front, const struct peer *peer)
     return bytes;
 }
 
-static void cut_off(struct front *front, struct peer *peer)
+static void cut_off(struct front *front, struct peer *peer, const char *why)
 {
-    const char *why = "a peer, as all together took more memory than they may, and it most of it";
     if (peer->kind == PEER_SUBSCRIBER)
         count(&front->counts.subscribers_cut, 1);
     else if (peer->kind == PEER_CLIENT)
@@ -35,29 +53,51 @@ static void cut_off(struct front *front, struct peer *peer)
     peer_end(front, peer);
 }
 
-/* Those that have most go first, until the rest takes no more than it may. Where nobody has
- * anything that is stuck, it comes free by itself. */
+typedef size_t stuck_part(const struct front *front, const struct peer *peer);
+typedef bool budget_test(const struct budget *budget);
+
+static size_t most_stuck(const struct front *front, stuck_part *stuck_of)
+{
+    size_t most = 0;
+    const struct peer *peer;
+    LIST_FOREACH (peer, &front->peers, in_peers) {
+        size_t stuck = stuck_of(front, peer);
+        if (stuck > most)
+            most = stuck;
+    }
+    return most;
+}
+
+/* Those that have most of it go first, until the rest is not too much. Where nobody has more than a
+ * small part stuck, it comes free by itself. */
+static void relieve(struct front *front, budget_test *is_too_much, stuck_part *stuck_of)
+{
+    struct peer *next;
+    while (is_too_much(&front->budget)) {
+        size_t most = most_stuck(front, stuck_of);
+        if (most <= front->budget.small) {
+            front->relieve_ms = front->now_ms + RELIEVE_MS;
+            return;
+        }
+        for (struct peer *peer = LIST_FIRST(&front->peers); peer != NULL; peer = next) {
+            next = LIST_NEXT(peer, in_peers);
+            if (is_too_much(&front->budget) && stuck_of(front, peer) > most / 2)
+                cut_off(front, peer, "a peer, as all took more memory than they may, and it most");
+        }
+    }
+}
+
 void peers_relieve(struct front *front)
 {
-    while (budget_is_exceeded(&front->budget)) {
-        struct peer *worst = NULL;
-        size_t most = BUDGET_SMALL;
-        for (struct peer *peer = front->peers; peer != NULL; peer = peer->next) {
-            size_t stuck = stuck_memory(front, peer);
-            if (stuck > most) {
-                most = stuck;
-                worst = peer;
-            }
-        }
-        if (worst == NULL)
-            return;
-        cut_off(front, worst);
-    }
+    if (front->now_ms < front->relieve_ms)
+        return;
+    relieve(front, budget_is_exceeded, stuck_memory);
+    relieve(front, budget_requests_are_exceeded, stuck_requests);
 }
 
 /* ---- time ---- */
 
-/* Who is not read from cannot be heard, and gets no PONG: it gets a PING now and then, as its own
+/* Who is not read from cannot be heard, and gets no PONG: it gets a PING with each tick, as its own
  * end may give up where it hears nothing. Who does not read cannot answer: TCP knows whether it is
  * there still, and a subscriber may take as long as it likes. */
 static void heartbeat(struct front *front, struct peer *peer)
@@ -91,10 +131,21 @@ static void release_idle(struct front *front, struct peer *peer)
 {
     if (front->now_ms - peer->heard_ms < IDLE_MS)
         return;
-    bytes_release_if_empty(&peer->out, 0);
-    if (peer->kind == PEER_CLIENT)
-        bytes_release_if_empty(&peer->as.client.incoming.kept, 0);
+    peer_release_empty(peer);
     peer_charge(front, peer);
+}
+
+/* Whether it had a turn, and its message did not get on though there was need for its room. */
+static bool is_over_its_turn(struct front *front, struct peer *peer)
+{
+    if (!client_has_turn(peer))
+        return false;
+    uint64_t began_ms = peer->as.client.turn_began_ms;
+    uint64_t got_on_ms = peer->heard_ms > began_ms ? peer->heard_ms : began_ms;
+    if (front->now_ms - got_on_ms < TURN_SILENT_MS && front->now_ms - began_ms < TURN_MAX_MS)
+        return false;
+    client_end_turn(front, peer);
+    return budget_is_crowded(&front->budget);
 }
 
 static void tick(struct front *front, struct peer *peer)
@@ -108,11 +159,15 @@ static void tick(struct front *front, struct peer *peer)
         log_limited(front->logger, &front->cut_limit, front->now_ms, LOG_WARN,
                     "cut off a client that left %zu bytes of replies unread", peer->out.len);
         peer_end(front, peer);
+    } else if (is_over_its_turn(front, peer)) {
+        cut_off(front, peer, "a client that did not end its message, where memory is short");
     } else if (is_open && !peer->has_ended) {
         release_idle(front, peer);
         if (peer->kind == PEER_CLIENT) {
             client_was_read(front, peer);
             client_read_ahead(front, peer);
+            if (peer->charge.bytes > budget_allows(&front->budget))
+                client_take_turn(front, peer);
         }
         heartbeat(front, peer);
     }
@@ -134,8 +189,10 @@ static void trim(struct front *front)
 void peers_tick(struct front *front)
 {
     struct peer *next;
-    for (struct peer *peer = front->peers; peer != NULL; peer = next) {
-        next = peer->next;
+    budget_split(&front->budget, front->connections);
+    for (struct peer *peer = LIST_FIRST(&front->peers); peer != NULL; peer = next) {
+        next = LIST_NEXT(peer, in_peers);
+        peer_charge(front, peer);
         tick(front, peer);
     }
     trim(front);

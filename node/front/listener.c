@@ -30,22 +30,25 @@ void listener_prepare(int fd)
     set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
-/* A file at the path of an ipc endpoint is somebody's, or the socket of another node that serves
- * there. Says why it should not be removed, NULL where it may. */
-static const char *why_not_path(const char *path, const struct address *address)
+/* Makes way for a socket at the path of an ipc endpoint: one that a process has left behind is
+ * removed. NULL, or why that may not be: a file there is somebody's, or the socket is served. That
+ * nobody serves it is known by its refusal alone; a full queue of connections, say, is none. */
+static const char *make_way(const char *path, const struct address *address)
 {
     struct stat file;
     if (lstat(path, &file) != 0)
         return NULL;
     if (!S_ISSOCK(file.st_mode))
         return "a file is there that is no socket";
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool is_served = fd >= 0 && connect(fd, &address->as.any, address->len) == 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool is_left = fd >= 0 && connect(fd, &address->as.any, address->len) != 0 &&
+                   (errno == ECONNREFUSED || errno == ENOENT);
     if (fd >= 0)
         close(fd);
-    if (!is_served)
-        unlink(path);
-    return is_served ? "it is in use" : NULL;
+    if (!is_left)
+        return "it is in use";
+    unlink(path);
+    return NULL;
 }
 
 /* The ipc path * is a socket in a directory of its own. */
@@ -70,9 +73,19 @@ static bool open_socket(struct listener *listener, const struct address *address
     set(listener->fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (address->as.any.sa_family == AF_INET6)
         set(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    listener_prepare(listener->fd); /* what is accepted has it from here */
+    listener_prepare(listener->fd); /* over TCP what is accepted has it from here */
     return bind(listener->fd, &address->as.any, address->len) == 0 &&
            listen(listener->fd, waiting) == 0;
+}
+
+static bool identify(const char *path, dev_t *device, ino_t *inode)
+{
+    struct stat file;
+    if (lstat(path, &file) != 0)
+        return false;
+    *device = file.st_dev;
+    *inode = file.st_ino;
+    return true;
 }
 
 static const char *open_at(struct listener *listener, int waiting)
@@ -81,11 +94,13 @@ static const char *open_at(struct listener *listener, int waiting)
     if (!address_to_bind(listener->bound, &address))
         return strerror(errno);
     const char *path = address_path(listener->bound);
-    const char *why = path != NULL ? why_not_path(path, &address) : NULL;
+    const char *why = path != NULL ? make_way(path, &address) : NULL;
     if (why != NULL)
         return why;
     if (!open_socket(listener, &address, waiting))
         return errno == EADDRINUSE ? "it is in use" : strerror(errno);
+    if (path != NULL)
+        identify(path, &listener->device, &listener->inode);
     address.len = sizeof address.as;
     if (address.as.any.sa_family != AF_UNIX &&
         getsockname(listener->fd, &address.as.any, &address.len) == 0)
@@ -118,7 +133,10 @@ void listener_close(struct listener *listener)
     close(listener->fd);
     listener->fd = -1;
     const char *path = address_path(listener->bound);
-    if (path != NULL)
+    dev_t device;
+    ino_t inode;
+    if (path != NULL && identify(path, &device, &inode) && device == listener->device &&
+        inode == listener->inode)
         unlink(path);
     if (listener->directory[0] != '\0')
         rmdir(listener->directory);

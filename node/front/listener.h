@@ -6,11 +6,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct listener {
     int fd;                        /* -1: closed */
     char bound[ENDPOINT_SIZE];     /* the endpoint */
     char directory[ENDPOINT_SIZE]; /* made for an ipc path of *, or empty */
+    dev_t device;                  /* of the socket's file: another node may have put one there */
+    ino_t inode;
 };
 
 #define LISTENER_ERROR_BYTES 400
@@ -19,7 +22,7 @@ struct listener {
 bool listener_open(struct listener *listener, const char *endpoint, int connections_waiting,
                    char error[LISTENER_ERROR_BYTES]);
 
-/* Also removes the socket's file. */
+/* Also removes the socket's file, where it is still ours. */
 void listener_close(struct listener *listener);
 
 /* The next connection; -1: none waits, or errno says why it cannot be had. */

@@ -1,6 +1,7 @@
 /* The life of a connection: how it begins, what it takes, and how it ends. */
 #include "node/front/inside.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -21,28 +22,16 @@ void peer_watch(struct front *front, struct peer *peer)
     peer->events = events;
 }
 
-static void link_peer(struct front *front, struct peer *peer)
+/* Strangers must not keep an upstream node out. */
+static bool has_place(const struct front *front, enum peer_kind kind)
 {
-    peer->next = front->peers;
-    if (peer->next != NULL)
-        peer->next->previous = peer;
-    front->peers = peer;
-}
-
-static void unlink_peer(struct front *front, struct peer *peer)
-{
-    if (peer->previous != NULL)
-        peer->previous->next = peer->next;
-    else
-        front->peers = peer->next;
-    if (peer->next != NULL)
-        peer->next->previous = peer->previous;
+    size_t reserved = kind == PEER_FEED ? 0 : front->feed_count;
+    return front->connections + reserved < front->connections_max && front->free_count > reserved;
 }
 
 struct peer *peer_new(struct front *front, enum peer_kind kind, int fd, enum peer_phase phase)
 {
-    bool has_place = front->connections < front->connections_max && front->free_count > 0;
-    struct peer *peer = has_place ? calloc(1, sizeof *peer) : NULL;
+    struct peer *peer = has_place(front, kind) ? calloc(1, sizeof *peer) : NULL;
     struct epoll_event event = {.events = EPOLLRDHUP, .data.ptr = peer};
     if (peer == NULL || epoll_ctl(front->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         free(peer);
@@ -54,11 +43,10 @@ struct peer *peer_new(struct front *front, enum peer_kind kind, int fd, enum pee
     peer->fd = fd;
     peer->events = EPOLLRDHUP;
     peer->slot = front->free_slots[--front->free_count];
-    peer->serial = ++front->last_serial;
     peer->began_ms = peer->heard_ms = peer->pinged_ms = peer->sent_ms = front->now_ms;
     front->slots[peer->slot] = peer;
     atomic_store_explicit(&front->states[peer->slot], 0, memory_order_relaxed);
-    link_peer(front, peer);
+    LIST_INSERT_HEAD(&front->peers, peer, in_peers);
     front->connections++;
     if (kind == PEER_CLIENT)
         count(&front->counts.peers, 1);
@@ -84,6 +72,17 @@ static void close_descriptor(struct peer *peer)
     peer->fd = -1;
 }
 
+static void leave_queues(struct front *front, struct peer *peer)
+{
+    if (peer->is_waiting) {
+        TAILQ_REMOVE(&front->waiting, peer, in_waiting);
+        front->waiting_count--;
+    }
+    if (peer->is_unsent)
+        TAILQ_REMOVE(&front->unsent, peer, in_unsent);
+    peer->is_waiting = peer->is_unsent = false;
+}
+
 void peer_end(struct front *front, struct peer *peer)
 {
     if (peer->phase == PEER_GONE)
@@ -94,7 +93,8 @@ void peer_end(struct front *front, struct peer *peer)
     bytes_release(&peer->unparsed);
     bytes_release(&peer->content);
     bytes_release(&peer->command);
-    unlink_peer(front, peer);
+    LIST_REMOVE(peer, in_peers);
+    leave_queues(front, peer);
     front->connections--;
     switch (peer->kind) {
     case PEER_CLIENT:
@@ -116,27 +116,27 @@ void peer_end(struct front *front, struct peer *peer)
 void peer_release(struct front *front, struct peer *peer)
 {
     bool is_owed = peer->kind == PEER_CLIENT && peer->as.client.unanswered > 0;
-    if (peer->phase != PEER_GONE || is_owed)
+    if (peer->phase != PEER_GONE || is_owed || peer->is_buried)
         return;
-    budget_charge(&front->budget, peer->cost, 0);
-    front->slots[peer->slot] = NULL;
-    front->free_slots[front->free_count++] = peer->slot;
-    peer->next = front->buried;
-    front->buried = peer;
+    peer->is_buried = true;
+    SLIST_INSERT_HEAD(&front->buried, peer, in_buried);
 }
 
-/* What is in a queue still is taken out there first, by whoever goes through it. */
+static void free_peer(struct front *front, struct peer *peer)
+{
+    assert(front->slots[peer->slot] == peer && front->free_count < front->slot_count);
+    budget_charge(&front->budget, &peer->charge, 0);
+    front->slots[peer->slot] = NULL;
+    front->free_slots[front->free_count++] = peer->slot;
+    free(peer);
+}
+
 void peers_bury(struct front *front)
 {
-    struct peer **link = &front->buried;
-    while (*link != NULL) {
-        struct peer *peer = *link;
-        if (peer->is_waiting || peer->is_unsent) {
-            link = &peer->next;
-            continue;
-        }
-        *link = peer->next;
-        free(peer);
+    while (!SLIST_EMPTY(&front->buried)) {
+        struct peer *peer = SLIST_FIRST(&front->buried);
+        SLIST_REMOVE_HEAD(&front->buried, in_buried);
+        free_peer(front, peer);
     }
 }
 
@@ -151,15 +151,24 @@ static size_t memory_of(const struct peer *peer)
     return bytes;
 }
 
+void peer_release_empty(struct peer *peer)
+{
+    bytes_release_if_empty(&peer->out, 0);
+    bytes_release_if_empty(&peer->unparsed, 0);
+    if (peer->kind == PEER_CLIENT)
+        bytes_release_if_empty(&peer->as.client.incoming.kept, 0);
+}
+
 void peer_charge(struct front *front, struct peer *peer)
 {
-    size_t cost = memory_of(peer);
-    budget_charge(&front->budget, peer->cost, cost);
-    peer->cost = cost;
+    if (budget_is_crowded(&front->budget)) /* they would be all of its share */
+        peer_release_empty(peer);
+    budget_charge(&front->budget, &peer->charge, memory_of(peer));
 }
 
 void peers_stop_reading(struct front *front)
 {
-    for (struct peer *peer = front->peers; peer != NULL; peer = peer->next)
+    struct peer *peer;
+    LIST_FOREACH (peer, &front->peers, in_peers)
         peer_watch(front, peer);
 }

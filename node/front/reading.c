@@ -10,6 +10,7 @@
 
 #define SILENT_MS 250u                      /* in which a client has read nothing */
 #define AHEAD_MAX ((size_t)2 * 1024 * 1024) /* bytes that are read from such a one */
+#define READ_MIN 512u                       /* bytes: a smaller part is not worth a call */
 #define BUSY_BYTES ((size_t)64 * 1024)      /* between two ticks, from where a peer is busy */
 
 /* ---- who has to wait ---- */
@@ -29,24 +30,32 @@ static void wait_for_room(struct front *front, struct peer *peer)
     if (peer->is_waiting)
         return;
     peer->is_waiting = true;
-    if (front->waiting.count > 0)
-        front->waiting.last->next_waiting = peer;
-    peer_queue_add(&front->waiting, peer, &peer->next_waiting);
+    TAILQ_INSERT_TAIL(&front->waiting, peer, in_waiting);
+    front->waiting_count++;
     peer_watch(front, peer);
 }
 
 static struct peer *next_waiting(struct front *front)
 {
-    struct peer *peer = front->waiting.first;
-    front->waiting.first = peer->next_waiting;
-    front->waiting.count--;
+    struct peer *peer = TAILQ_FIRST(&front->waiting);
+    TAILQ_REMOVE(&front->waiting, peer, in_waiting);
+    front->waiting_count--;
     peer->is_waiting = false;
     return peer;
 }
 
-static bool is_over_its_share(const struct front *front, const struct peer *peer)
+/* How many bytes may be read from it at once; 0: it has to wait until it has less, or others have.
+ * Of one that has ended there is no more to come than the kernel has, and it ends with that. */
+static size_t room_to_read(const struct front *front, const struct peer *peer)
 {
-    return budget_is_crowded(&front->budget) && peer->cost > budget_share(&front->budget);
+    const struct budget *budget = &front->budget;
+    size_t may_have = budget_allows(budget);
+    if ((peer->has_ended || client_has_turn(peer)) && !budget_is_exceeded(budget))
+        return SCRATCH_BYTES;
+    if (peer->charge.bytes + READ_MIN > may_have)
+        return 0;
+    size_t room = may_have - peer->charge.bytes;
+    return room < SCRATCH_BYTES ? room : SCRATCH_BYTES;
 }
 
 /* ---- handshake and commands ---- */
@@ -120,8 +129,8 @@ static bool must_wait(struct front *front, struct peer *peer)
     return false;
 }
 
-/* What can be held where it begins: messages, and commands by which a subscriber subscribes. Other
- * commands need not wait: a PING is answered at once. */
+/* What can be held where it begins: messages, and the commands of a subscriber, which may
+ * subscribe. Those of a client need not wait: a PING is answered at once. */
 static bool can_be_held(const struct peer *peer, bool is_command)
 {
     if (peer->phase != PEER_OPEN)
@@ -245,7 +254,7 @@ static bool read_some(struct front *front, struct peer *peer)
 {
     ssize_t len;
     do
-        len = recv(peer->fd, front->scratch, SCRATCH_BYTES, MSG_DONTWAIT);
+        len = recv(peer->fd, front->scratch, room_to_read(front, peer), MSG_DONTWAIT);
     while (len < 0 && errno == EINTR);
     if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return false;
@@ -263,17 +272,18 @@ static bool read_some(struct front *front, struct peer *peer)
     return peer->phase != PEER_GONE;
 }
 
-static bool may_be_read(const struct front *front, const struct peer *peer)
+static bool may_be_read(struct front *front, struct peer *peer)
 {
     return peer->fd >= 0 && peer->unparsed.len == 0 && !peer->is_held &&
-           !front->has_stopped_reading && (peer->has_ended || !is_over_its_share(front, peer));
+           !front->has_stopped_reading && room_to_read(front, peer) > 0 &&
+           !(peer->kind == PEER_FEED && feed_is_full(front, peer));
 }
 
-/* The other end has closed, or the connection broke. What a client sent before is still to be read,
- * and epoll has nothing more to tell, but would tell it again and again. */
-static void ended(struct front *front, struct peer *peer)
+/* What a client sent before is still to be read, and epoll has nothing more to tell, but would tell
+ * it again and again. */
+void peer_ended(struct front *front, struct peer *peer)
 {
-    if (peer->has_ended)
+    if (peer->has_ended || peer->phase == PEER_GONE)
         return;
     if (peer->kind == PEER_SUBSCRIBER) {
         peer_end(front, peer);
@@ -303,7 +313,7 @@ static void read_ahead(struct front *front, struct peer *peer)
         bytes_added(&peer->unparsed, (size_t)len);
     else if (room == NULL || len == 0 ||
              (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
-        ended(front, peer);
+        peer_ended(front, peer);
     peer_charge(front, peer);
     client_read_ahead(front, peer);
 }
@@ -320,10 +330,12 @@ void peer_ready(struct front *front, struct peer *peer, uint32_t events)
     if (events & EPOLLOUT) {
         peer->is_blocked = false;
         peer_wants_sending(front, peer);
+        if (peer->kind == PEER_SUBSCRIBER)
+            subscribers_look_again(front);
         peer_watch(front, peer);
     }
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
-        ended(front, peer);
+        peer_ended(front, peer);
         return;
     }
     if ((events & EPOLLIN) != 0 && peer->is_waiting && peer->reads_ahead)
@@ -350,6 +362,8 @@ static bool resume(struct front *front, struct peer *peer)
     if (peer->phase == PEER_GONE)
         return false;
     peer_charge(front, peer);
+    if (peer->kind == PEER_CLIENT && room_to_read(front, peer) == 0)
+        client_take_turn(front, peer);
     bool may_go_on = may_be_read(front, peer);
     if (may_go_on && !peer->has_ended) {
         peer_watch(front, peer);
@@ -362,11 +376,8 @@ static bool resume(struct front *front, struct peer *peer)
 bool peers_resume(struct front *front)
 {
     bool is_more = false;
-    size_t left = front->waiting.count;
-    for (; left > 0 && !front_is_late(front); left--) {
-        struct peer *peer = next_waiting(front);
-        if (peer->phase != PEER_GONE)
-            is_more = resume(front, peer) || is_more;
-    }
+    size_t left = front->waiting_count;
+    for (; left > 0 && !TAILQ_EMPTY(&front->waiting) && !front_is_late(front); left--)
+        is_more = resume(front, next_waiting(front)) || is_more;
     return is_more || left > 0;
 }

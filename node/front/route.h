@@ -11,16 +11,16 @@ enum route_kind {
     ROUTE_TOO_LARGE,    /* a body over REQUEST_MAX_BYTES, which was not kept */
     ROUTE_NOT_ONE_BODY, /* none, or several */
     ROUTE_NUDGE,        /* no message: what had to wait for a client need not any more */
+    ROUTE_WELCOME,      /* no message: a subscriber waits for a Welcome */
     ROUTE_END           /* no message, and the last thing that the front passes on */
 };
 
 /* The envelope follows, as it goes over the wire. An empty body as the answer says that there is no
- * reply. */
+ * reply; each request is answered once, as it keeps its client's slot. */
 struct route {
-    uint32_t slot;   /* of the client, see front_client_state */
-    uint32_t serial; /* tells who has the slot now from who had it before */
-    uint32_t cost;   /* bytes of memory that the request takes */
-    uint32_t kind;   /* enum route_kind */
+    uint32_t slot; /* of the client, see front_client_state */
+    uint32_t cost; /* bytes of memory that the request takes */
+    uint32_t kind; /* enum route_kind */
 };
 
 #endif

@@ -11,9 +11,7 @@ void peer_wants_sending(struct front *front, struct peer *peer)
     if (peer->is_unsent)
         return;
     peer->is_unsent = true;
-    if (front->unsent.count > 0)
-        front->unsent.last->next_unsent = peer;
-    peer_queue_add(&front->unsent, peer, &peer->next_unsent);
+    TAILQ_INSERT_TAIL(&front->unsent, peer, in_unsent);
 }
 
 bool peer_put(struct front *front, struct peer *peer, const void *data, size_t len)
@@ -58,7 +56,7 @@ bool peer_flush(struct front *front, struct peer *peer)
             peer->is_blocked = true;
             break;
         } else if (errno != EINTR) {
-            peer_end(front, peer);
+            peer_ended(front, peer);
             return false;
         }
     }
@@ -72,12 +70,11 @@ bool peer_flush(struct front *front, struct peer *peer)
 
 void peers_send(struct front *front)
 {
-    while (front->unsent.count > 0) {
-        struct peer *peer = front->unsent.first;
-        front->unsent.first = peer->next_unsent;
-        front->unsent.count--;
+    while (!TAILQ_EMPTY(&front->unsent)) {
+        struct peer *peer = TAILQ_FIRST(&front->unsent);
+        TAILQ_REMOVE(&front->unsent, peer, in_unsent);
         peer->is_unsent = false;
-        if (peer->phase != PEER_GONE && !peer->is_blocked && !peer->has_ended)
+        if (!peer->is_blocked && !peer->has_ended)
             peer_flush(front, peer);
     }
 }

@@ -21,14 +21,13 @@
 
 /* Each Welcome goes to all that ever subscribed to it. */
 #define WELCOME_INTERVAL_MS 10u
-#define WELCOME_LOST_MS 1000u /* after which it is asked for again */
 
 /* ---- subscriptions ---- */
 
 bool subscriber_must_wait(const struct front *front, const struct peer *peer)
 {
-    (void)peer;
-    return front->effort_left == 0 || front->has_stopped_reading;
+    return front->effort_left == 0 || front->has_stopped_reading ||
+           peer->charge.bytes > budget_allows(&front->budget);
 }
 
 static void spend_effort(struct front *front, const struct subscriber *subscriber)
@@ -37,14 +36,11 @@ static void spend_effort(struct front *front, const struct subscriber *subscribe
     front->effort_left -= effort < front->effort_left ? (unsigned)effort : front->effort_left;
 }
 
-/* The node's XPUB is subscribed to everything while anybody is to anything. */
-static void send_subscription(struct front *front, char begins, const char *prefix)
+/* Whether anybody listens, for front_is_heard. */
+static void listeners_changed(struct front *front)
 {
-    char frame[1 + sizeof TOPIC_WELCOME];
-    size_t len = strlen(prefix);
-    frame[0] = begins;
-    memcpy(frame + 1, prefix, len);
-    inner_send_bytes(&front->queues[QUEUE_EVENTS].inner, frame, 1 + len, true);
+    atomic_store_explicit(&front->is_heard, front->subscriber_count > 0, memory_order_relaxed);
+    subscribers_look_again(front);
 }
 
 static bool begin_listening(struct front *front, struct peer *peer)
@@ -62,8 +58,7 @@ static bool begin_listening(struct front *front, struct peer *peer)
     subscriber->at = front->subscriber_count;
     subscriber->place = backlog_end(front->backlog);
     front->subscribers[front->subscriber_count++] = peer;
-    if (front->subscriber_count == 1)
-        send_subscription(front, 1, "");
+    listeners_changed(front);
     return true;
 }
 
@@ -76,8 +71,7 @@ static void end_listening(struct front *front, struct peer *peer)
     struct peer *last = front->subscribers[--front->subscriber_count];
     front->subscribers[subscriber->at] = last;
     last->as.subscriber.at = subscriber->at;
-    if (front->subscriber_count == 0)
-        send_subscription(front, 0, "");
+    listeners_changed(front);
 }
 
 static bool cut_off(struct front *front)
@@ -98,6 +92,7 @@ static bool subscribe(struct front *front, struct peer *peer, struct text prefix
         return false;
     if (subscriber->prefixes.memory > (size_t)front->config->max_subscription_kib * 1024)
         return cut_off(front);
+    peer_charge(front, peer); /* a read may bring many */
     if (text_equal(prefix, text_of(TOPIC_WELCOME)))
         front->wants_welcome = true;
     return true;
@@ -119,7 +114,8 @@ static bool may_be_topic(size_t len)
 }
 
 /* A subscription is a message of one frame, 1 and the prefix, its end 0 and the prefix (RFC 29);
- * since ZMTP 3.1 they are commands. Other messages are passed over. */
+ * since ZMTP 3.1 they are commands. Other messages are passed over, as long as they could be one.
+ */
 bool subscriber_frame(struct front *front, struct peer *peer, unsigned flags, size_t size)
 {
     struct subscriber *subscriber = &peer->as.subscriber;
@@ -177,23 +173,13 @@ void subscriber_gone(struct front *front, struct peer *peer)
 
 /* ---- Welcome ---- */
 
-/* One Welcome answers all that asked for one before it. */
+/* One Welcome answers all that asked for one before it. Without memory it is asked for again. */
 void subscribers_ask_for_welcome(struct front *front)
 {
-    uint64_t wait_ms = front->awaits_welcome ? WELCOME_LOST_MS : WELCOME_INTERVAL_MS;
-    bool is_due = front->now_ms - front->welcome_ms >= wait_ms;
-    if (!is_due || !(front->wants_welcome || front->awaits_welcome))
+    if (!front->wants_welcome || front->now_ms - front->welcome_ms < WELCOME_INTERVAL_MS)
         return;
-    send_subscription(front, 1, TOPIC_WELCOME);
-    front->wants_welcome = false;
-    front->awaits_welcome = true;
+    front->wants_welcome = !clients_signal(front, ROUTE_WELCOME);
     front->welcome_ms = front->now_ms;
-}
-
-static void welcome_came(struct front *front)
-{
-    front->awaits_welcome = false;
-    send_subscription(front, 0, TOPIC_WELCOME);
 }
 
 /* ---- events ---- */
@@ -209,8 +195,6 @@ bool subscribers_take_events(struct front *front)
         bool is_whole = inner_receive(queue, &body); /* messages come whole */
         assert(is_whole);
         struct text name = {zmq_msg_data(&topic), zmq_msg_size(&topic)};
-        if (front->awaits_welcome && text_equal(name, text_of(TOPIC_WELCOME)))
-            welcome_came(front);
         struct text content = {zmq_msg_data(&body), zmq_msg_size(&body)};
         if (content.len == 0 || !backlog_add(front->backlog, name, content))
             count(&front->counts.events_missed, 1);
@@ -316,14 +300,30 @@ static bool serve(struct front *front, struct peer *peer)
     return false;
 }
 
+void subscribers_look_again(struct front *front)
+{
+    front->unserved = front->subscriber_count;
+}
+
+/* A pass goes over all of them, one after the other, and goes on with the next turn where the time
+ * of this one is over. */
 bool subscribers_serve(struct front *front)
 {
-    bool is_more = false;
     uint64_t end = backlog_end(front->backlog);
-    for (size_t i = front->subscriber_count; i-- > 0;) { /* one that ends makes room for the last */
-        struct peer *peer = front->subscribers[i];
-        if (peer->as.subscriber.place < end && !peer->has_ended)
+    bool is_more = false;
+    if (end != front->served_end)
+        subscribers_look_again(front);
+    front->served_end = end;
+    while (front->unserved > 0) {
+        if (front_is_late(front))
+            return true;
+        front->unserved--;
+        front->next_served %= front->subscriber_count;
+        struct peer *peer = front->subscribers[front->next_served++];
+        if (peer->as.subscriber.place < end)
             is_more = serve(front, peer) || is_more;
     }
+    if (is_more)
+        subscribers_look_again(front);
     return is_more;
 }

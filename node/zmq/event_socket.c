@@ -3,7 +3,6 @@
 #include "node/front/front.h"
 #include "store/wire/codec.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <zmq.h>
 
@@ -14,7 +13,7 @@ struct event_socket {
     struct publisher publisher;
     struct inner inner;
     struct codec *codec;
-    bool is_heard; /* somebody has subscribed to something: before that nothing has to be sent */
+    const struct front *front;
 };
 
 /* What cannot be sent is dropped: every event can be read again with GetEvents. */
@@ -30,7 +29,7 @@ static void publish(struct publisher *publisher, enum message_type type, struct 
                     struct text body)
 {
     struct event_socket *s = (struct event_socket *)(void *)publisher;
-    if (!s->is_heard)
+    if (!front_is_heard(s->front))
         return;
     char topic[TOPIC_MAX_BYTES];
     size_t len = codec_topic(type, sku, topic);
@@ -44,16 +43,13 @@ static bool set(void *socket, int option, int value)
     return zmq_setsockopt(socket, option, &value, sizeof value) == 0;
 }
 
-/* Each subscription comes through, not the first one alone: for Welcome/. And where the queue is
- * full a message waits for room, where XPUB would drop it by itself. */
+/* Where the queue is full a message waits for room, where PUB would drop it by itself. */
 static bool open_socket(struct event_socket *s, void *context)
 {
     s->codec = codec_new();
-    bool is_open =
-        inner_open(&s->inner, context, ZMQ_XPUB, INNER_BIND, FRONT_EVENTS, FRONT_EVENTS_QUEUE);
-    s->inner.flags = 0;
-    return s->codec != NULL && is_open && set(s->inner.socket, ZMQ_XPUB_VERBOSE, 1) &&
-           set(s->inner.socket, ZMQ_XPUB_NODROP, 1) && set(s->inner.socket, ZMQ_SNDTIMEO, ROOM_MS);
+    return s->codec != NULL &&
+           inner_open(&s->inner, context, ZMQ_PUB, INNER_BIND, FRONT_EVENTS, FRONT_EVENTS_QUEUE) &&
+           set(s->inner.socket, ZMQ_XPUB_NODROP, 1) && inner_waits(&s->inner, ROOM_MS);
 }
 
 struct event_socket *event_socket_new(void *context, char error[EVENT_SOCKET_ERROR_BYTES])
@@ -78,9 +74,10 @@ void event_socket_destroy(struct event_socket **socket)
     *socket = NULL;
 }
 
-struct inner *event_socket_inner(struct event_socket *socket)
+void event_socket_set_front(struct event_socket *socket, const struct front *front)
 {
-    return &socket->inner;
+    socket->front = front;
+    inner_settle(&socket->inner); /* takes in the subscription of the front */
 }
 
 struct publisher *event_socket_publisher(struct event_socket *socket)
@@ -88,34 +85,10 @@ struct publisher *event_socket_publisher(struct event_socket *socket)
     return &socket->publisher;
 }
 
-/* A subscription is a frame of 1 and the prefix, the end of one a frame of 0 and the prefix
- * (zmq_socket(3), ZMQ_XPUB). The front has one to everything while anybody has any. */
-static bool take_frame(struct event_socket *s, zmq_msg_t *frame)
-{
-    struct text bytes = {zmq_msg_data(frame), zmq_msg_size(frame)};
-    assert(bytes.len > 0);
-    struct text prefix = {bytes.data + 1, bytes.len - 1};
-    bool begins = bytes.data[0] == 1;
-    if (prefix.len == 0)
-        s->is_heard = begins;
-    return begins && text_equal(prefix, text_of(TOPIC_WELCOME));
-}
-
-bool event_socket_welcomes(struct event_socket *socket)
-{
-    bool welcomes = false;
-    zmq_msg_t frame;
-    while (inner_receive(&socket->inner, &frame)) {
-        welcomes = take_frame(socket, &frame) || welcomes;
-        zmq_msg_close(&frame);
-    }
-    return welcomes;
-}
-
 void event_socket_pulse(struct event_socket *socket, const char *topic, uint64_t seq,
                         uint64_t time_ms)
 {
     struct text body;
-    if (socket->is_heard && codec_encode_pulse(socket->codec, seq, time_ms, &body))
+    if (front_is_heard(socket->front) && codec_encode_pulse(socket->codec, seq, time_ms, &body))
         send_frames(socket, topic, strlen(topic), body);
 }

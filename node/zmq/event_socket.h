@@ -1,5 +1,5 @@
-/* The event socket: an XPUB that broadcasts events, Heartbeat and Welcome. Its one peer is the
- * front (node/front/front.h), which sends them on to subscribers. */
+/* The event socket: a PUB that broadcasts events, Heartbeat and Welcome. Its one peer is the front
+ * (node/front/front.h), which is an XPUB to subscribers and sends them on. */
 #ifndef NODE_ZMQ_EVENT_SOCKET_H
 #define NODE_ZMQ_EVENT_SOCKET_H
 
@@ -7,6 +7,7 @@
 #include "node/zmq/inner.h"
 
 struct event_socket;
+struct front;
 
 #define EVENT_SOCKET_ERROR_BYTES 512
 
@@ -14,13 +15,11 @@ struct event_socket;
 struct event_socket *event_socket_new(void *context, char error[EVENT_SOCKET_ERROR_BYTES]);
 void event_socket_destroy(struct event_socket **socket);
 
-struct inner *event_socket_inner(struct event_socket *socket); /* to wait for */
+/* To be called once, before anything is published: the front says whether anybody listens. */
+void event_socket_set_front(struct event_socket *socket, const struct front *front);
 
 /* The port of bus/ports/world.h. It lives as long as the socket. */
 struct publisher *event_socket_publisher(struct event_socket *socket);
-
-/* Takes in what was subscribed to. True: somebody subscribed to Welcome/. */
-bool event_socket_welcomes(struct event_socket *socket);
 
 #define TOPIC_HEARTBEAT "Heartbeat/"
 

@@ -33,6 +33,12 @@ bool inner_open(struct inner *inner, void *context, int type, enum inner_end end
                               : zmq_connect(inner->socket, endpoint)) == 0;
 }
 
+bool inner_waits(struct inner *inner, int milliseconds)
+{
+    inner->flags = 0;
+    return zmq_setsockopt(inner->socket, ZMQ_SNDTIMEO, &milliseconds, sizeof milliseconds) == 0;
+}
+
 void inner_close(struct inner *inner)
 {
     if (inner->socket != NULL)

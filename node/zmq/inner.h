@@ -14,7 +14,7 @@ struct inner {
     void *socket;  /* NULL: not open */
     int fd;        /* to watch; when it is readable, has_news is to be set */
     bool has_news; /* something may have come */
-    int flags;     /* of a send: it does not wait, or as long as ZMQ_SNDTIMEO says */
+    int flags;     /* of a send: whether it waits for room */
     enum inner_end { INNER_BIND, INNER_CONNECT } end; /* the node's, the front's */
 };
 
@@ -23,6 +23,9 @@ struct inner {
 bool inner_open(struct inner *inner, void *context, int type, enum inner_end end,
                 const char *endpoint, int queue);
 void inner_close(struct inner *inner);
+
+/* Has a send wait for room, so long at most. Requires: it is open. False: libzmq could not. */
+bool inner_waits(struct inner *inner, int milliseconds);
 
 /* Receives a frame, which is then the caller's. False: none waits. */
 bool inner_receive(struct inner *inner, zmq_msg_t *frame);

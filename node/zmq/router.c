@@ -44,7 +44,10 @@ struct router {
     size_t turns_left;    /* that this group may still look at */
     struct line *served;  /* whose request is being looked at; NULL: it is a new one */
     bool has_all;         /* the front has passed on its last */
+    bool wants_welcome;   /* it asks for one */
     uint64_t reply_bytes; /* that were sent so far */
+    uint64_t requests_dropped;
+    uint64_t replies_dropped;
     struct message group[GROUP_MAX];
     size_t count;
     size_t body_bytes;
@@ -142,6 +145,25 @@ static struct route route_of(struct message *message)
     return route;
 }
 
+/* The front takes each reply, and counts its bytes as it does. Without memory there is none. */
+static void send_reply(struct router *router, struct message *message, struct text body)
+{
+    router->reply_bytes += body.len; /* before the front can count them */
+    inner_send_bytes(&router->inner, router->id, router->id_len, false);
+    inner_send(&router->inner, &message->head, false);
+    if (inner_send_bytes(&router->inner, body.data, body.len, true))
+        return;
+    router->reply_bytes -= body.len;
+    router->replies_dropped++;
+    inner_send_bytes(&router->inner, NULL, 0, true);
+}
+
+static void answer_nothing(struct router *router, struct message *message)
+{
+    send_reply(router, message, text_none());
+    close_message(message);
+}
+
 /* ---- what waits ---- */
 
 /* Adds a message to those of its client. False: no memory. */
@@ -228,6 +250,13 @@ bool router_has_turns(const struct router *router)
     return false;
 }
 
+bool router_takes_welcome(struct router *router)
+{
+    bool wants = router->wants_welcome;
+    router->wants_welcome = false;
+    return wants;
+}
+
 bool router_is_done(const struct router *router)
 {
     return router->has_all && !router_has_turns(router);
@@ -253,23 +282,36 @@ static bool receive_message(struct router *router, struct message *message)
     return true;
 }
 
-/* False: it is no request, or has to wait, and the next one may come. */
+/* True: it is no request, and was taken in. */
+static bool take_signal(struct router *router, struct message *message)
+{
+    uint32_t kind = route_of(message).kind;
+    if (kind != ROUTE_NUDGE && kind != ROUTE_WELCOME && kind != ROUTE_END)
+        return false;
+    router->wants_welcome = router->wants_welcome || kind == ROUTE_WELCOME;
+    router->has_all = router->has_all || kind == ROUTE_END;
+    close_message(message);
+    return true;
+}
+
+/* False: it has to wait, behind those of its client, and the next one may come. Without memory for
+ * that it gets no reply, as it must not come before them. */
 static bool is_for_now(struct router *router, struct message *message)
 {
-    struct route route = route_of(message);
-    if (route.kind == ROUTE_NUDGE || route.kind == ROUTE_END) {
-        router->has_all = router->has_all || route.kind == ROUTE_END;
-        close_message(message);
-        return false;
+    uint32_t slot = route_of(message).slot;
+    if (router->lines[slot] == NULL && !must_wait(router, slot))
+        return true;
+    if (!add_waiting(router, message, false)) {
+        router->replies_dropped++;
+        answer_nothing(router, message);
     }
-    bool has_to_wait = router->lines[route.slot] != NULL || must_wait(router, route.slot);
-    return !has_to_wait || !add_waiting(router, message, false);
+    return false;
 }
 
 static bool next_new(struct router *router, struct message *message)
 {
     while (receive_message(router, message))
-        if (is_for_now(router, message))
+        if (!take_signal(router, message) && is_for_now(router, message))
             return true;
     return false;
 }
@@ -297,10 +339,10 @@ enum arrival router_next(struct router *router, bool long_queries_wait, struct t
     return arrival_of(&route);
 }
 
-bool router_client_is_gone(const struct router *router)
+bool router_client_is_gone(struct router *router)
 {
-    struct message *message = (struct message *)(uintptr_t)&router->group[router->count];
-    return (front_client_state(router->front, route_of(message).slot) & CLIENT_IS_GONE) != 0;
+    uint32_t slot = route_of(&router->group[router->count]).slot;
+    return (front_client_state(router->front, slot) & CLIENT_IS_GONE) != 0;
 }
 
 void router_take(struct router *router)
@@ -331,26 +373,23 @@ bool router_defer(struct router *router)
     return true;
 }
 
-static void send_reply(struct router *router, struct message *message, struct text body)
-{
-    router->reply_bytes += body.len; /* before the front can count them */
-    inner_send_bytes(&router->inner, router->id, router->id_len, false);
-    inner_send(&router->inner, &message->head, false);
-    if (!inner_send_bytes(&router->inner, body.data, body.len, true))
-        inner_send_bytes(&router->inner, NULL, 0, true); /* no memory: no reply, then */
-}
-
 void router_drop(struct router *router)
 {
-    struct message *message = &router->group[router->count];
-    send_reply(router, message, text_none());
-    close_message(message);
+    router->requests_dropped++;
+    answer_nothing(router, &router->group[router->count]);
     end_turn(router);
+}
+
+void router_figures(const struct router *router, struct stats *stats)
+{
+    stats->requests_dropped += router->requests_dropped;
+    stats->replies_dropped += router->replies_dropped;
 }
 
 void router_reply(struct router *router, size_t index, struct text body)
 {
     assert(index < router->count);
+    router->replies_dropped += body.len == 0;
     send_reply(router, &router->group[index], body);
 }
 

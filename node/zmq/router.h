@@ -38,12 +38,11 @@ void router_begin_group(struct router *router);
 
 /* The next request to be looked at. Unless it is NONE, router_take, router_defer or router_drop
  * must follow. `long_queries_wait`: those that are known to be such are left where
- * they are. *body
- * lives until router_end_group. */
+ * they are. *body lives until router_end_group. */
 enum arrival router_next(struct router *router, bool long_queries_wait, struct text *body);
 
 /* Whether the client of the request has gone. */
-bool router_client_is_gone(const struct router *router);
+bool router_client_is_gone(struct router *router);
 
 /* The request becomes the next one of the group; router_reply must follow. */
 void router_take(struct router *router);
@@ -55,8 +54,11 @@ bool router_defer(struct router *router);
 void router_drop(struct router *router);
 
 /* Sends the reply to request `index` of the group, in the order of router_take. Each is replied to
- * once; an empty body says that there is no reply. */
+ * once; an empty body says that there was no memory for a reply. */
 void router_reply(struct router *router, size_t index, struct text body);
+
+/* Adds what was dropped so far. */
+void router_figures(const struct router *router, struct stats *stats);
 
 void router_end_group(struct router *router);
 
@@ -66,6 +68,9 @@ bool router_is_ahead(const struct router *router);
 
 /* Whether something that waits can be served at once. */
 bool router_has_turns(const struct router *router);
+
+/* Whether a Welcome was asked for since the last call. */
+bool router_takes_welcome(struct router *router);
 
 /* Whether nothing more can be served: the front has passed on its last, and what waits is for
  * clients that do not read. */

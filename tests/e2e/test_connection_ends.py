@@ -188,6 +188,19 @@ class WhatItHadSent(unittest.TestCase):
                 end(connection)
                 self.wait_for_lines(name)
 
+    def test_many_commands_of_one_that_reset_are_carried_out(self):
+        """More than the node takes in at once, so that it writes a reply to what is reset."""
+        for attempt in range(3):
+            name, count = f"many {attempt}", 12_000
+            connection = attacks.hand_shaken(self.node.commands, b"DEALER")
+            connection.settimeout(DEADLINE)
+            self.addCleanup(connection.close)
+            connection.sendall(b"".join(attacks.request(each)
+                                        for each in self.allocates(name, count)))
+            wait_until(lambda: unsent(connection) == 0, "the node's kernel has them")
+            attacks.reset(connection)
+            self.wait_for_lines(name, count)
+
     def test_commands_of_a_dealer_that_closed_are_carried_out(self):
         client = Client(self.node)
         for each in self.allocates("dealer"):

@@ -9,13 +9,15 @@ HOSTILE_SECONDS (1) says how long each attack lasts."""
 import os
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import attacks
-from allocd import Subscriber, program
+import zmtp
+from allocd import DEADLINE, Client, Subscriber, program
 from hostile import HostileCase, good_node
 
 
@@ -51,11 +53,15 @@ class HostilePeers(HostileCase):
         """They may: 900 clients share what the node can do. The good one has far more than its part."""
         self.endure("requests of 900 without end", attacks.whole_requests_of_many, is_bounded=False)
 
+    def test_requests_of_thousands(self):
+        """Again they may."""
+        self.endure("65 KB of requests from 2,500", attacks.requests_of_thousands, is_bounded=False)
+
     def test_large_requests_of_many(self):
         self.endure("1 MiB requests of 300", attacks.large_requests_of_many)
 
     def test_large_envelopes_of_many(self):
-        self.endure("15 MiB envelopes of 20", attacks.envelopes_of_many)
+        self.endure("1 MiB envelopes of 100", attacks.envelopes_of_many)
 
     def test_pings_never_answered(self):
         self.endure("PONGs never read", attacks.pings_never_answered)
@@ -77,6 +83,31 @@ class HostilePeers(HostileCase):
 
     def test_all_at_once(self):
         self.endure("all of these at once", *ALL, is_bounded=False)
+
+
+class Crowded(unittest.TestCase):
+    """Strangers keep just so much that nobody has to go, and would keep it for ever."""
+
+    def test_large_requests_are_carried_out(self):
+        _, good = good_node(self)
+        connections = attacks.hand_shaken_ones(600, good.client.node.commands, b"DEALER")
+        half = zmtp.frame(b"x" * 1_000_000, more=True)[:70_000]
+        for connection in connections:
+            connection.settimeout(DEADLINE)
+            connection.sendall(half)
+        begin = time.monotonic()
+        with Client(good.client.node) as client:
+            for _ in range(20):
+                client.send_body(b"\xa5" * 60_000)
+            for _ in range(20):
+                self.assertEqual(client.recv()["error"], "malformed")
+        topics = [f"Allocated/{number:0100}/" for number in range(3000)]
+        with Subscriber(good.client.node, *topics, "BatchCreated/") as subscriber:
+            subscriber.until(good.client.ask("CreateBatch", ref="heard", sku="HEARD", qty=1)["seq"])
+        print(f"large requests and subscriptions in a crowd: after {time.monotonic() - begin:.1f} s",
+              file=sys.stderr, flush=True)
+        for connection in connections:
+            connection.close()
 
 
 class FewDescriptors(HostileCase):

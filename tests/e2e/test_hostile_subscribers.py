@@ -29,6 +29,10 @@ def make_events(client):
         client.ask("ChangeBatchQuantity", ref="many", qty=qty)
 
 
+def one_event(client):
+    client.ask("CreateBatch", ref=f"one-{client.head()}", sku="ONE", qty=1)
+
+
 def topics(count, size):
     return functools.partial(attacks.one_random_topic_each, count=count, size=size)
 
@@ -57,7 +61,7 @@ class HostileSubscribers(HostileCase):
         self.endure("3,000 topics of 214 bytes", topics(3000, 214))
 
     def test_many_within_what_each_may_subscribe(self):
-        self.endure("25 with topics of 600 bytes", attacks.within_what_each_may_subscribe)
+        self.endure("25 with topics of 200 bytes", attacks.within_what_each_may_subscribe)
 
     def test_many_with_short_topics(self):
         self.endure("25 with topics of 8 bytes", attacks.short_topics_within_what_each_may)
@@ -66,6 +70,10 @@ class HostileSubscribers(HostileCase):
         """Of 300 that have a quarter of what they may have, and that is more than there is."""
         self.endure("300 with topics of 8 bytes",
                     functools.partial(attacks.short_topics_within_what_each_may, count=300))
+
+    def test_a_few_topics_of_thousands(self):
+        self.endure("8,000 with 270 topics", attacks.a_few_topics_of_thousands,
+                    meanwhile=one_event)
 
     def test_welcome_again_and_again(self):
         self.endure("Welcome/ again and again", attacks.welcome_again_and_again)

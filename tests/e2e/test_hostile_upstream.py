@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import attacks
 import zmtp
-from allocd import let_pass, wait_until
+from allocd import DEADLINE, let_pass, pack, wait_until
 from hostile import MEMORY_MAX, MIB, HostileCase, Watch, good_node, sanitizer_factor
 from listener import BAD, CHANGE, TOPIC, Listener, accepted, begun, each_time, pouring
 
@@ -128,6 +128,36 @@ class FarAhead(UpstreamCase):
     def test_half_a_message_closed(self):
         self.far_ahead("1,000 ahead and half a message, close", CHANGE, 1000, socket.socket.close,
                        tail=CHANGE[:-1])
+
+
+class Bursts(UpstreamCase):
+    """Each burst fills the queue into the node to another degree. All of it comes, though nothing
+    follows, and though the connection ends with it."""
+
+    def bursts(self, ends):
+        node, good = self.start()
+        connection, sent = self.listener.subscribed(), 0
+        for count in range(120, 300, 3):
+            changes = [zmtp.message(TOPIC, pack({"type": "BatchQuantityChanged", "ref": "up",
+                                                 "qty": sent + number}))
+                       for number in range(1, count + 1)]
+            sent += count
+            connection.settimeout(DEADLINE)
+            connection.sendall(b"".join(changes))
+            if ends:
+                connection.close()
+                connection = self.listener.subscribed()
+            wait_until(lambda: good.client.ask("GetStats")["upstream_received"] == sent,
+                       f"a burst of {count} comes whole")
+            self.assertEqual(good.client.ask("GetBatch", ref="up")["qty"], sent)
+        self.assertEqual(good.client.ask("GetStats")["upstream_bad"], 0)
+        connection.close()
+
+    def test_nothing_follows(self):
+        self.bursts(ends=False)
+
+    def test_the_connection_ends(self):
+        self.bursts(ends=True)
 
 
 class PingsInTheStream(UpstreamCase):

@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -237,6 +238,31 @@ class CannotStart(ProgramCase):
         self.assert_exit(self.run_node("--events", f"ipc://{precious}"), 1, precious)
         self.assertEqual(precious.read_text(), "mine")
 
+    def test_ipc_path_of_a_socket_that_is_not_accepted_from(self):
+        """It is somebody's, be it stopped or of another kind; a start neither waits nor removes it."""
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            path = self.home / f"kind-{int(kind)}"
+            taken = socket.socket(socket.AF_UNIX, kind)
+            self.addCleanup(taken.close)
+            taken.bind(str(path))
+            if kind == socket.SOCK_STREAM:
+                taken.listen(0)
+                for _ in range(2): # its queue is full then
+                    waiting = socket.socket(socket.AF_UNIX)
+                    self.addCleanup(waiting.close)
+                    waiting.setblocking(False)
+                    waiting.connect_ex(str(path))
+            self.assert_exit(self.run_node("--commands", f"ipc://{path}"), 1, path)
+            self.assertTrue(path.is_socket())
+
+    def test_ipc_path_that_another_node_has_taken_over(self):
+        first = self.node(commands=f"ipc://{self.home}/c", data=self.home / "first").start()
+        (self.home / "c").unlink()
+        second = self.node(commands=f"ipc://{self.home}/c", data=self.home / "second").start()
+        first.stop()
+        with Client(second) as client:
+            client.ask("Ping")
+
     def test_first_start_that_ended_at_once(self):
         """What it leaves behind is no damage until there was a store: nothing, or a part of the
         first pages."""
@@ -332,6 +358,31 @@ class Descriptors(ProgramCase):
         self.assertLessEqual(enough, 128, "no more than a service always has")
         upstream = ("--upstream", f"ipc://{self.home}/u", "--upstream", f"ipc://{self.home}/v")
         self.assertEqual(self.needed(enough, *upstream), enough + 2)
+
+    def test_none_for_a_moment(self):
+        """While nobody is connected it has none for those that come. Then it has, and they are served."""
+        node = self.node().start()
+        pid = node.process.pid
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (8, limits[1]))
+        with Client(node) as client:
+            client.send({"type": "Ping"})
+            self.assertFalse(client.socket.poll(300))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+            self.assertTrue(client.recv()["ok"])
+
+    def test_strangers_do_not_keep_an_upstream_out(self):
+        with socket.create_server(("127.0.0.1", 0)) as upstream:
+            upstream.settimeout(DEADLINE)
+            endpoint = "tcp://127.0.0.1:%d" % upstream.getsockname()[1]
+            self.run_limited(self.needed(30) + 1, "--upstream", endpoint)
+            connection = upstream.accept()[0]
+            clients = [Client(f"ipc://{self.home}/c") for _ in range(2 * CONNECTIONS_MIN)]
+            for client in clients:
+                self.addCleanup(client.close)
+            wait_until(lambda: clients[0].ask("GetStats")["peers_refused"] > 0, "there are too many")
+            connection.close()
+            upstream.accept()[0].close()
 
     def test_as_many_as_are_needed_suffice(self):
         self.run_limited(self.needed(30))

@@ -6,11 +6,15 @@ import random
 import sys
 import tempfile
 import unittest
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from faults import Campaign, Script
+import attacks
+import zmtp
+from allocd import Node
+from faults import Campaign, Fault, Script
 
 RUNS = int(os.environ.get("FAULT_RUNS", "60"))
 EVERY = os.environ.get("FAULT_EVERY") == "1"
@@ -84,6 +88,33 @@ class MallocFaults(unittest.TestCase):
             campaign.some(RUNS, SEED)
         print(f"{campaign.report()} (E2E_SEED={SEED})", file=sys.stderr)
         self.assertEqual(campaign.failures, [], "\n\n".join(campaign.failures[:20]))
+
+    @staticmethod
+    def is_answered(node):
+        try:
+            with zmtp.Peer(node.commands, b"DEALER", 10 * PATIENCE) as peer:
+                peer.send(attacks.request({"type": "GetStats"}))
+                return len(peer.message()) == 2
+        except (ConnectionError, TimeoutError):
+            return False
+
+    def test_a_lone_request(self):
+        """Nothing follows it, so that it is the last that its client is owed."""
+        replies = Counter()
+        for nth in range(30, 90):
+            with self.subTest(nth):
+                node, fault = Node(), Fault("malloc", "ENOMEM", nth, forever=False)
+                self.addCleanup(node.close)
+                try:
+                    node.start(faults=fault.environment(node))
+                except RuntimeError:
+                    continue # it lacked for the start
+                answered = [self.is_answered(node) for _ in range(4)]
+                self.assertGreaterEqual(sum(answered), 3, answered)
+                replies.update(answered)
+                node.stop()
+        print(f"lone requests that were answered: {dict(replies)}", file=sys.stderr)
+        self.assertGreater(replies[False], 0)
 
 
 if __name__ == "__main__":

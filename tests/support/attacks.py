@@ -148,8 +148,8 @@ def half_messages(node):
 
 
 def half_handshakes(node):
-    """Each has sent nearly all of a READY of 1 MiB."""
-    data = zmtp.GREETING + zmtp.ready(b"DEALER", (b"X-Name", b"x" * 1_000_000))[:-1]
+    """Each has sent nearly all of the longest READY that is read."""
+    data = zmtp.GREETING + zmtp.ready(b"DEALER", (b"X-Name", b"x" * 4000))[:-1]
     connections = many(300, lambda: zmtp.connect(node.commands, PATIENCE))
     yield from for_seconds(2, fill(connections, data)) # then the node would close them
 
@@ -204,15 +204,25 @@ def whole_requests_of_many(node):
     yield from pour(connections, request({"type": "Ping", "id": "x" * 200}) * 200)
 
 
+def requests_of_thousands(node):
+    """From each as many as are read at once, of which few can be carried out soon."""
+    connections = hand_shaken_ones(2500, node.commands, b"DEALER")
+    data = request({"type": "Ping", "id": "x" * 200}) * 300
+    for connection in connections:
+        send_some(connection, data[:65_000])
+    yield
+    yield from hold()
+
+
 def large_requests_of_many(node):
     connections = hand_shaken_ones(300, node.commands, b"DEALER")
     yield from pour(connections, zmtp.message(b"", b"\xa5" * (1 << 20)))
 
 
 def envelopes_of_many(node):
-    """An envelope comes back with its reply, so that it is kept: 16 MiB of a message are allowed."""
-    connections = hand_shaken_ones(20, node.commands, b"DEALER")
-    yield from pour(connections, zmtp.message(*[b"e" * (1 << 20)] * 15, b"", pack({"type": "Ping"})))
+    """An envelope comes back with its reply, so that it is kept, up to 1 MiB."""
+    connections = hand_shaken_ones(100, node.commands, b"DEALER")
+    yield from pour(connections, zmtp.message(b"e" * 1_040_000, b"", pack({"type": "Ping"})))
 
 
 def pings_never_answered(node):
@@ -311,11 +321,11 @@ def one_random_topic_each(node, count, size):
 
 
 def within_what_each_may_subscribe(node, count=25):
-    """Each has as many subscriptions as it may: 96 bytes are counted for each beside its own."""
+    """Each has about as many subscriptions as it may; some 100 bytes are counted beside its own."""
     connections = hand_shaken_ones(count, node.events, b"SUB")
     for connection in connections:
-        sent, size = 0, 600
-        while sent + size + 96 < 1_500_000:
+        sent, size = 0, 200
+        while sent + size + 96 < 900_000:
             some = b"".join(zmtp.frame(b"\x01" + os.urandom(size)) for _ in range(100))
             connection.settimeout(5)
             connection.sendall(some)
@@ -331,6 +341,16 @@ def short_topics_within_what_each_may(node, count=25):
         for _ in range(14):
             connection.sendall(b"".join(zmtp.frame(b"\x01" + os.urandom(8)) for _ in range(1000)))
             yield
+    yield from hold()
+
+
+def a_few_topics_of_thousands(node):
+    """None of them has much."""
+    connections = hand_shaken_ones(8000, node.events, b"SUB")
+    for connection in connections:
+        connection.settimeout(5)
+        connection.sendall(b"".join(zmtp.frame(b"\x01" + os.urandom(8)) for _ in range(270)))
+        yield
     yield from hold()
 
 
@@ -388,6 +408,6 @@ def events_that_many_never_read(node):
 
 
 def half_subscriptions(node):
-    """Each has sent nearly all of a subscription of 1 MiB."""
+    """Each has sent nearly all of a subscription that may be."""
     connections = hand_shaken_ones(400, node.events, b"SUB")
-    yield from fill(connections, zmtp.frame(b"\x01" + b"x" * ((1 << 20) - 1))[:-1])
+    yield from fill(connections, zmtp.frame(b"\x01" + b"x" * 214)[:-1])
