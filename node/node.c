@@ -356,6 +356,7 @@ static void begin_turn(struct node *node)
     node->stats.cpu_us = processor_us();
     front_figures(node->front, &node->stats);
     router_figures(node->router, &node->stats);
+    event_socket_figures(node->events, &node->stats);
 }
 
 /* Milliseconds until something is due. */

@@ -162,19 +162,16 @@ static bool pass_on(struct front *front, struct peer *peer)
 }
 
 /* Whoever has left waits for no reply, so that only a command is worth the node's time. */
-static bool is_pointless(const struct front *front, const struct peer *peer)
+static bool is_pointless(const struct peer *peer)
 {
     const struct incoming *incoming = &peer->as.client.incoming;
-    struct request request;
-    struct reply refusal;
     if (!peer->has_ended)
         return false;
     if (kind_of(incoming) != ROUTE_REQUEST)
         return true;
     struct text body = {(const char *)bytes_front(&incoming->kept) + incoming->envelope_len,
                         incoming->body_len};
-    return codec_decode_request(front->codec, body, &request, &refusal) != OUTCOME_DONE ||
-           !message_is_command(request.type);
+    return !codec_is_command(body);
 }
 
 /* ---- turns ---- */
@@ -206,7 +203,7 @@ static bool end_message(struct front *front, struct peer *peer)
     client_end_turn(front, peer);
     struct incoming *incoming = &peer->as.client.incoming;
     bool is_fine = true;
-    if (incoming->must_drop || is_pointless(front, peer))
+    if (incoming->must_drop || is_pointless(peer))
         count(&front->counts.requests_dropped, 1);
     else
         is_fine = pass_on(front, peer) || no_memory(front);

@@ -53,11 +53,10 @@ static bool make_memory(struct front *front, const struct config *config)
     front->budget = budget_of((size_t)config->max_memory_mib << 20);
     front->backlog = backlog_new(front->budget.backlog);
     front->scratch = malloc(SCRATCH_BYTES);
-    front->codec = codec_new();
     front->feed_count = config->upstream.count;
     if (front->feed_count > 0)
         front->feeds = feeds_new(config);
-    return front->backlog != NULL && front->scratch != NULL && front->codec != NULL &&
+    return front->backlog != NULL && front->scratch != NULL &&
            (front->feed_count == 0 || front->feeds != NULL);
 }
 
@@ -176,7 +175,6 @@ void front_destroy(struct front **front)
     free(f->free_slots);
     free((void *)f->states);
     free(f->scratch);
-    codec_destroy(&f->codec);
     free(f);
     *front = NULL;
 }

@@ -211,7 +211,6 @@ struct front {
     struct log_limit cut_limit;
     struct log_limit refused_limit;
     char *scratch;        /* of SCRATCH_BYTES */
-    struct codec *codec;  /* to tell queries of those that left */
     unsigned effort_left; /* of this turn, for subscriptions */
     uint32_t slot_count;
     uint32_t free_count;      /* in free_slots */

@@ -8,6 +8,7 @@
 #define TRIM_MS 1000u          /* between two times that malloc gives free memory back */
 #define TURN_SILENT_MS 300u    /* in which something of a message has to come */
 #define TURN_MAX_MS 5000u      /* in which it has to end */
+#define HELD_PING_MS 200u      /* between two PINGs to who is not read from */
 #define RELIEVE_MS 10u /* until the next look for somebody to cut off, where there was none */
 #define STUCK_MS 250u  /* after which replies that nobody reads count as stuck */
 
@@ -97,7 +98,7 @@ void peers_relieve(struct front *front)
 
 /* ---- time ---- */
 
-/* Who is not read from cannot be heard, and gets no PONG: it gets a PING with each tick, as its own
+/* Who is not read from cannot be heard, and gets no PONG: it gets a PING often enough, as its own
  * end may give up where it hears nothing. Who does not read cannot answer: TCP knows whether it is
  * there still, and a subscriber may take as long as it likes. */
 static void heartbeat(struct front *front, struct peer *peer)
@@ -111,9 +112,9 @@ static void heartbeat(struct front *front, struct peer *peer)
         peer_end(front, peer);
         return;
     }
-    bool is_silent =
-        front->now_ms - peer->heard_ms >= interval && front->now_ms - peer->pinged_ms >= interval;
-    if (!is_silent && !peer->is_waiting)
+    uint64_t since_ping = front->now_ms - peer->pinged_ms;
+    bool is_silent = front->now_ms - peer->heard_ms >= interval && since_ping >= interval;
+    if (!is_silent && !(peer->is_waiting && since_ping >= HELD_PING_MS))
         return;
     peer->pinged_ms = front->now_ms;
     if (peer->out.len == 0)

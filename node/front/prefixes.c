@@ -8,8 +8,8 @@
 #define CAPACITY_MIN 4u
 
 struct prefix {
-    struct prefix *within; /* the longest other one that this begins with, or NULL */
-    uint32_t times;        /* that it was added and not taken back */
+    struct prefix *root; /* the shortest one that this begins with: another one, or itself */
+    uint32_t times;      /* that it was added and not taken back */
     uint32_t len;
     char bytes[];
 };
@@ -44,26 +44,11 @@ static size_t count_up_to(const struct prefixes *prefixes, struct text text)
     return low;
 }
 
-static size_t common_length(struct text a, struct text b)
+/* The root of those that `text` begins with, or NULL; the first `up_to` do not stand behind it. */
+static struct prefix *root_of(const struct prefixes *prefixes, struct text text, size_t up_to)
 {
-    size_t max = a.len < b.len ? a.len : b.len;
-    size_t len = 0;
-    while (len < max && a.data[len] == b.data[len])
-        len++;
-    return len;
-}
-
-/* The longest one that `text` begins with; the first `up_to` of them do not stand behind it. What
- * the last of these has in common with it decides: those above that one are cut-off parts of it. */
-static struct prefix *longest(const struct prefixes *prefixes, struct text text, size_t up_to)
-{
-    if (up_to == 0)
-        return NULL;
-    struct prefix *prefix = prefixes->sorted[up_to - 1];
-    size_t common = common_length(text_of_prefix(prefix), text);
-    while (prefix != NULL && prefix->len > common)
-        prefix = prefix->within;
-    return prefix;
+    struct prefix *root = up_to > 0 ? prefixes->sorted[up_to - 1]->root : NULL;
+    return root != NULL && starts_with(text, root) ? root : NULL;
 }
 
 static bool make_room(struct prefixes *prefixes)
@@ -90,17 +75,19 @@ static struct prefix *prefix_new(struct text text)
     return prefix;
 }
 
-/* Those behind place `at` that begin with it follow it without a gap. Those that were right within
- * `from` are right within `to` now. */
-static void move_within(struct prefixes *prefixes, size_t at, const struct prefix *outer,
-                        const struct prefix *from, struct prefix *to)
+/* Finds new roots for those from place `at` on that begin with `outer`: they follow each other. It
+ * is their root itself, or is to be none any more. */
+static void find_roots(struct prefixes *prefixes, size_t at, struct prefix *outer, bool is_root)
 {
-    for (size_t i = at; i < prefixes->count; i++) {
-        struct prefix *inner = prefixes->sorted[i];
-        if (!starts_with(text_of_prefix(inner), outer))
+    struct prefix *root = is_root ? outer : NULL;
+    for (; at < prefixes->count; at++) {
+        struct prefix *inner = prefixes->sorted[at];
+        struct text text = text_of_prefix(inner);
+        if (!starts_with(text, outer))
             return;
-        if (inner->within == from)
-            inner->within = to;
+        if (root == NULL || !starts_with(text, root))
+            root = inner;
+        inner->root = root;
     }
 }
 
@@ -114,13 +101,15 @@ enum prefix_added prefixes_add(struct prefixes *prefixes, struct text text)
     struct prefix *prefix = make_room(prefixes) ? prefix_new(text) : NULL;
     if (prefix == NULL)
         return PREFIX_NO_MEMORY;
-    prefix->within = longest(prefixes, text, at);
+    struct prefix *root = root_of(prefixes, text, at);
+    prefix->root = root != NULL ? root : prefix;
     memmove(&prefixes->sorted[at + 1], &prefixes->sorted[at],
             (prefixes->count - at) * sizeof(struct prefix *));
     prefixes->sorted[at] = prefix;
     prefixes->count++;
     prefixes->memory += prefix_memory(text.len);
-    move_within(prefixes, at + 1, prefix, prefix->within, prefix);
+    if (root == NULL)
+        find_roots(prefixes, at + 1, prefix, true);
     return PREFIX_ADDED;
 }
 
@@ -132,7 +121,8 @@ bool prefixes_remove(struct prefixes *prefixes, struct text text)
     struct prefix *prefix = prefixes->sorted[--at];
     if (--prefix->times > 0)
         return true;
-    move_within(prefixes, at + 1, prefix, prefix, prefix->within);
+    if (prefix->root == prefix)
+        find_roots(prefixes, at + 1, prefix, false);
     memmove(&prefixes->sorted[at], &prefixes->sorted[at + 1],
             (prefixes->count - at - 1) * sizeof(struct prefix *));
     prefixes->count--;
@@ -143,7 +133,7 @@ bool prefixes_remove(struct prefixes *prefixes, struct text text)
 
 bool prefixes_match(const struct prefixes *prefixes, struct text topic)
 {
-    return longest(prefixes, topic, count_up_to(prefixes, topic)) != NULL;
+    return root_of(prefixes, topic, count_up_to(prefixes, topic)) != NULL;
 }
 
 void prefixes_release(struct prefixes *prefixes)

@@ -1,14 +1,13 @@
 /* What one subscriber has subscribed to: a set of prefixes, kept in byte order.
  *
- * Whether a topic begins with one of them is told by one binary search, however many there are. Of
- * the prefixes of a topic T in the set, let P be the longest. Whatever stands between P and T in
- * byte order begins with P too. So the last prefix that is not behind T is P, or has P above it in
- * the chain `within` (the longest prefix in the set that it begins with itself):
+ * Whether a topic begins with one of them is told by one binary search, however many there are. Let
+ * P be a prefix of the topic T in the set. Whatever stands between P and T in byte order begins
+ * with P too. So the last one that is not behind T begins with P, and its root, the shortest one in
+ * the set that it begins with, is P or shorter, and a prefix of T as well:
  *
- *     Allocated/            within nothing
- *     Allocated/RED-C       within Allocated/
- *     Allocated/RED-CHAIR/  within Allocated/RED-C     T = Allocated/RED-CLOCK/ stands behind it:
- *                                                      no; above it Allocated/RED-C: yes. */
+ *     Allocated/RED-C       its own root
+ *     Allocated/RED-CHAIR/  root Allocated/RED-C     T = Allocated/RED-CLOCK/ stands behind it, and
+ *                                                    begins with its root: yes. */
 #ifndef NODE_FRONT_PREFIXES_H
 #define NODE_FRONT_PREFIXES_H
 

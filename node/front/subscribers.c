@@ -13,14 +13,15 @@
  * sent as one run. */
 #define RUNS_MAX 64u
 #define RUN_BYTES_MAX ((size_t)256 * 1024)
-#define LOOKED_AT_MAX 16384u /* events, sent or not */
+#define LOOKED_AT_MAX 2048u /* events, sent or not */
 
-/* Moving so many of a subscriber's prefixes in memory takes about as long as anything else that a
+/* Looking at so many of a subscriber's prefixes takes about as long as anything else that a
  * subscription costs. */
-#define PREFIXES_PER_EFFORT 256u
+#define PREFIXES_PER_EFFORT 16u
 
-/* Each Welcome goes to all that ever subscribed to it. */
+/* Each Welcome goes to all that ever subscribed to it, which takes its time. */
 #define WELCOME_INTERVAL_MS 10u
+#define SUBSCRIBERS_PER_MS 50u
 
 /* ---- subscriptions ---- */
 
@@ -176,7 +177,8 @@ void subscriber_gone(struct front *front, struct peer *peer)
 /* One Welcome answers all that asked for one before it. Without memory it is asked for again. */
 void subscribers_ask_for_welcome(struct front *front)
 {
-    if (!front->wants_welcome || front->now_ms - front->welcome_ms < WELCOME_INTERVAL_MS)
+    uint64_t interval_ms = WELCOME_INTERVAL_MS + front->subscriber_count / SUBSCRIBERS_PER_MS;
+    if (!front->wants_welcome || front->now_ms - front->welcome_ms < interval_ms)
         return;
     front->wants_welcome = !clients_signal(front, ROUTE_WELCOME);
     front->welcome_ms = front->now_ms;

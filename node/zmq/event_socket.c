@@ -14,15 +14,17 @@ struct event_socket {
     struct inner inner;
     struct codec *codec;
     const struct front *front;
+    uint64_t missed; /* events that the front was not given */
 };
 
 /* What cannot be sent is dropped: every event can be read again with GetEvents. */
 static void send_frames(struct event_socket *s, const char *topic, size_t topic_len,
                         struct text body)
 {
-    if (inner_send_bytes(&s->inner, topic, topic_len, false) &&
-        !inner_send_bytes(&s->inner, body.data, body.len, true))
-        inner_send_bytes(&s->inner, NULL, 0, true); /* no memory: it is passed over, but ends */
+    if (!inner_send_bytes(&s->inner, topic, topic_len, false))
+        s->missed++;
+    else if (!inner_send_bytes(&s->inner, body.data, body.len, true))
+        inner_send_bytes(&s->inner, NULL, 0, true); /* no memory: the front counts it */
 }
 
 static void publish(struct publisher *publisher, enum message_type type, struct text sku,
@@ -78,6 +80,11 @@ void event_socket_set_front(struct event_socket *socket, const struct front *fro
 {
     socket->front = front;
     inner_settle(&socket->inner); /* takes in the subscription of the front */
+}
+
+void event_socket_figures(const struct event_socket *socket, struct stats *stats)
+{
+    stats->events_missed += socket->missed;
 }
 
 struct publisher *event_socket_publisher(struct event_socket *socket)

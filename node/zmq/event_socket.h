@@ -4,6 +4,7 @@
 #define NODE_ZMQ_EVENT_SOCKET_H
 
 #include "bus/ports/world.h"
+#include "domain/messages/reply.h"
 #include "node/zmq/inner.h"
 
 struct event_socket;
@@ -20,6 +21,9 @@ void event_socket_set_front(struct event_socket *socket, const struct front *fro
 
 /* The port of bus/ports/world.h. It lives as long as the socket. */
 struct publisher *event_socket_publisher(struct event_socket *socket);
+
+/* Adds what could not be given to the front so far. */
+void event_socket_figures(const struct event_socket *socket, struct stats *stats);
 
 #define TOPIC_HEARTBEAT "Heartbeat/"
 

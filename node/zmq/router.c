@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <zmq.h>
 
-#define GROUP_BODY_BYTES_MAX ((size_t)4 * 1024 * 1024) /* of requests */
-#define AHEAD_BYTES_MAX ((uint64_t)256 * 1024)         /* of replies */
-#define ID_MAX 255u                                    /* bytes of a routing id (RFC 28) */
+#define GROUP_BODY_BYTES_MAX ((size_t)1024 * 1024) /* of requests */
+#define AHEAD_BYTES_MAX ((uint64_t)256 * 1024)     /* of replies */
+#define ID_MAX 255u                                /* bytes of a routing id (RFC 28) */
 
 /* A request, as the front passed it on: where its reply goes, and its body. Frames are never moved
  * but by libzmq. */

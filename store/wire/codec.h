@@ -21,6 +21,10 @@ void codec_destroy(struct codec **codec);
 enum outcome codec_decode_request(struct codec *codec, struct text body, struct request *out,
                                   struct reply *refusal);
 
+/* Whether a request body says that it is a command, whatever else is wrong with it: cheap, as next
+ * to nothing of it is looked at. */
+bool codec_is_command(struct text body);
+
 /* Decodes a BatchQuantityChanged of another node (rule 11): keys that it does not know are
  * ignored, `batchref` stands in for `ref`. False: it is not one. Texts point into `body`. */
 bool codec_decode_upstream(struct codec *codec, struct text body,

@@ -1,5 +1,6 @@
 /* Requests: strict decoding, and the canonical bytes by which two of them are compared. */
 #include "store/wire/codec_inside.h"
+#include "store/wire/scan.h"
 
 #include <assert.h>
 
@@ -100,4 +101,9 @@ bool codec_encode_request(struct codec *codec, const struct request *request, st
         if (has_value(&info->fields[i], &request->as))
             pack_field(codec, &info->fields[i], &request->as);
     return pack_end(codec, out);
+}
+
+bool codec_is_command(struct text body)
+{
+    return message_is_command(message_type_named(scan_type(body)));
 }

@@ -1,6 +1,5 @@
 #include "store/wire/scan.h"
 
-#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -141,8 +140,8 @@ static bool scan_key(struct scan *scan)
     const char *data = (const char *)scan->at;
     if (!skip(scan, head.size))
         return false;
-    /* Each key and its value have two bytes or more, so the stack has room for all of them. */
-    assert(scan->key_count < SCAN_KEYS_MAX);
+    if (scan->key_count == SCAN_KEYS_MAX)
+        return fail(scan, "too many keys");
     scan->keys[scan->key_count++] = (struct text){data, head.size};
     return true;
 }
@@ -216,4 +215,32 @@ const char *scan_body(struct text body, enum scan_mode mode, struct text *keys)
     struct scan scan = {.at = bytes, .end = bytes + body.len, .keys = keys, .mode = mode};
     scan_whole(&scan);
     return scan.fault;
+}
+
+static bool read_str(struct scan *scan, struct text *out)
+{
+    struct head head;
+    if (!read_head(scan, &head) || head.shape != SHAPE_STR)
+        return false;
+    *out = (struct text){(const char *)scan->at, head.size};
+    return skip(scan, head.size);
+}
+
+struct text scan_type(struct text body)
+{
+    const unsigned char *bytes = (const unsigned char *)body.data;
+    struct scan scan = {.at = bytes, .end = bytes + body.len, .mode = SCAN_LENIENT};
+    struct head map;
+    struct text key;
+    struct text type;
+    if (body.len == 0 || !read_head(&scan, &map) || map.shape != SHAPE_MAP ||
+        map.size > SCAN_KEYS_MAX)
+        return text_none();
+    for (size_t pairs = map.size; pairs > 0 && read_str(&scan, &key); pairs--) {
+        if (text_equal(key, text_of("type")))
+            return read_str(&scan, &type) ? type : text_none();
+        if (!scan_value(&scan, DEPTH_LENIENT - 1))
+            break;
+    }
+    return text_none();
 }

@@ -5,8 +5,9 @@
 
 #include "store/wire/codec.h"
 
-/* The smallest key with its value has two bytes. */
-#define SCAN_KEYS_MAX (REQUEST_MAX_BYTES / 2)
+/* Keys of one body, all its maps together. No message has more than some ten: whoever sends more
+ * wants them to be compared with each other. */
+#define SCAN_KEYS_MAX 1024u
 
 enum scan_mode {
     SCAN_STRICT, /* a request: one container in the map; every key, inside too, a str and once */
@@ -17,5 +18,9 @@ enum scan_mode {
  * scratch memory of SCAN_KEYS_MAX texts. Returns NULL if all is well, else a static text that
  * says what is wrong. Never reads beyond `body`. */
 const char *scan_body(struct text body, enum scan_mode mode, struct text *keys);
+
+/* The value of the first key `type`, whatever else is wrong with the body. Absent: it has none that
+ * is a str, or it is not found. Points into `body`. */
+struct text scan_type(struct text body);
 
 #endif

@@ -61,6 +61,8 @@ static enum status exchange(struct transport transport, const struct options *op
         pipeline_wait(pipeline, NULL);
     enum status status = print_answer(&answer);
     answer_close(&answer);
+    if (pipeline_strays(pipeline) > 0)
+        status = status_worse(status, STATUS_BAD_REPLY);
     pipeline_destroy(&pipeline);
     return status;
 }

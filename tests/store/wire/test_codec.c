@@ -1,4 +1,5 @@
 /* Requests: what is read, what is refused and why, sizes and cuts. */
+#include "store/wire/scan.h"
 #include "tests/support/bodies.h"
 
 #include <setjmp.h>
@@ -6,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -284,20 +284,7 @@ static struct text make_many_keys(unsigned count, bool has_twins)
     return body_end();
 }
 
-static clock_t shortest_decode(struct text body)
-{
-    struct reply refusal;
-    clock_t shortest = CLOCKS_PER_SEC * 3600;
-    for (int i = 0; i < 5; i++) {
-        clock_t start = clock();
-        decode_bytes(body, &refusal);
-        clock_t taken = clock() - start;
-        shortest = taken < shortest ? taken : shortest;
-    }
-    return shortest;
-}
-
-static void many_keys_are_compared_fast(void **state)
+static void many_keys_are_compared_and_too_many_refused(void **state)
 {
     (void)state;
     struct reply refusal;
@@ -307,12 +294,46 @@ static void many_keys_are_compared_fast(void **state)
         assert_int_equal(decode_bytes(make_many_keys(count, false), &refusal), OUTCOME_MALFORMED);
         assert_text(refusal.about, "no str type");
     }
-    assert_int_equal(decode_bytes(make_many_keys(16000, true), &refusal), OUTCOME_MALFORMED);
+    assert_int_equal(decode_bytes(make_many_keys(SCAN_KEYS_MAX, true), &refusal),
+                     OUTCOME_MALFORMED);
     assert_text(refusal.about, "a key twice");
-    clock_t few = shortest_decode(make_many_keys(1000, false));
-    clock_t many = shortest_decode(make_many_keys(16000, false));
-    /* 16 times the keys: sorting takes some 23 times as long, comparing all pairs 256 times. */
-    assert_true(many < 80 * (few + 1));
+    assert_int_equal(decode_bytes(make_many_keys(SCAN_KEYS_MAX + 1, true), &refusal),
+                     OUTCOME_MALFORMED);
+    assert_text(refusal.about, "too many keys");
+}
+
+static void commands_are_told_by_their_type_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        bool is_command;
+    } cases[] = {
+        {"\x81\xa4type\xa8"
+         "Allocate",
+         true},
+        {"\x82\xa1x\x92\x01\x81\xa1y\x02\xa4type\xa8"
+         "Allocate and more",
+         true},
+        {"\x81\xa4type\xa4Ping", false},
+        {"\x81\xa4type\xa9"
+         "Allocated",
+         false},
+        {"\x81\xa4type\xa8"
+         "Alloc",
+         false},
+        {"\x81\xa4type\x01", false},
+        {"\x81\x01\xa8"
+         "Allocate",
+         false},
+        {"\x91\xa8"
+         "Allocate",
+         false},
+        {"\x80", false},
+        {"", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(codec_is_command(text_of(cases[i].bytes)), cases[i].is_command);
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, bodies_set_up, bodies_tear_down)
@@ -325,7 +346,8 @@ int main(void)
         CASE(cut_requests_are_malformed),
         CASE(a_nul_is_part_of_a_name),
         CASE(size_is_limited),
-        CASE(many_keys_are_compared_fast),
+        CASE(many_keys_are_compared_and_too_many_refused),
+        CASE(commands_are_told_by_their_type_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
