@@ -4,8 +4,8 @@
  * clients/max_memory_mib:
  *
  *     1/6   the backlog of events, once for all subscribers
- *     5/24  what is on its way through libzmq's queues inside the node, and what malloc adds to all
- *     5/8   peers: connections, half messages, requests that are not answered, subscriptions,
+ *     1/3   what is on its way through libzmq's queues inside the node, and what malloc adds to all
+ *     1/2   peers: connections, half messages, requests that are not answered, subscriptions,
  *           replies that were not read. At most 2/5 of that is for requests
  *
  * Of the last part half is for what is small, split among all connections: who has no more than
@@ -38,8 +38,8 @@ struct charge {
 static inline struct budget budget_of(size_t bytes)
 {
     return (struct budget){.backlog = bytes / 6,
-                           .peers = bytes / 8 * 5,
-                           .requests = bytes / 4,
+                           .peers = bytes / 2,
+                           .requests = bytes / 5,
                            .small = BUDGET_SMALL_MAX};
 }
 

@@ -6,6 +6,7 @@ all comes back; and SIGTERM is obeyed meanwhile. What was measured is printed as
 
 HOSTILE_SECONDS (1) says how long each attack lasts."""
 
+import functools
 import os
 import sys
 import tempfile
@@ -57,6 +58,12 @@ class HostilePeers(HostileCase):
         """Again they may."""
         self.endure("65 KB of requests from 2,500", attacks.requests_of_thousands, is_bounded=False)
 
+    def test_bodies_of_many_keys(self):
+        self.endure("bodies of 32,000 keys", attacks.bodies_of_many_keys)
+
+    def test_bodies_of_many_keys_then_close(self):
+        self.endure("bodies of 32,000 keys, close", attacks.bodies_of_many_keys_then_close)
+
     def test_large_requests_of_many(self):
         self.endure("1 MiB requests of 300", attacks.large_requests_of_many)
 
@@ -65,6 +72,10 @@ class HostilePeers(HostileCase):
 
     def test_pings_never_answered(self):
         self.endure("PONGs never read", attacks.pings_never_answered)
+
+    def test_halves_of_messages_of_thousands(self):
+        self.endure("14,000 bytes of a message from 6,000",
+                    functools.partial(attacks.half_messages, count=6000, size=14_000), is_bounded=False)
 
     def test_claimed_routing_ids(self):
         self.endure("claimed routing ids", attacks.claimed_routing_ids)

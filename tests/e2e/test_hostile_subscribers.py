@@ -75,6 +75,12 @@ class HostileSubscribers(HostileCase):
         self.endure("8,000 with 270 topics", attacks.a_few_topics_of_thousands,
                     meanwhile=one_event)
 
+    def test_topics_within_each_other(self):
+        self.endure("1,200 with chains of topics", attacks.topics_within_each_other)
+
+    def test_many_topics_and_an_empty_one(self):
+        self.endure("30 with 15,000 topics and \"\"", attacks.many_topics_and_an_empty_one)
+
     def test_welcome_again_and_again(self):
         self.endure("Welcome/ again and again", attacks.welcome_again_and_again)
 

@@ -141,10 +141,10 @@ def many_with_a_little_each(node):
         time.sleep(0.04)
 
 
-def half_messages(node):
-    """Each has sent nearly all of a frame of 1 MiB, which is allowed."""
-    connections = hand_shaken_ones(400, node.commands, b"DEALER")
-    yield from fill(connections, zmtp.frame(b"x" * (1 << 20))[:-1])
+def half_messages(node, count=400, size=None):
+    """Each has sent nearly all of the longest envelope that is kept, or so many bytes of it."""
+    connections = hand_shaken_ones(count, node.commands, b"DEALER")
+    yield from fill(connections, zmtp.frame(b"x" * 1_000_000, more=True)[:size or -1])
 
 
 def half_handshakes(node):
@@ -212,6 +212,23 @@ def requests_of_thousands(node):
         send_some(connection, data[:65_000])
     yield
     yield from hold()
+
+
+HEAVY = b"\xdf" + (32_000).to_bytes(4, "big") + b"\xa0\xc0" * 32_000 # a map with one key 32,000 times
+
+
+def bodies_of_many_keys(node):
+    """What has to compare all keys with each other takes its time."""
+    yield from pour([hand_shaken(node.commands, b"DEALER")], zmtp.message(b"", HEAVY) * 6)
+
+
+def bodies_of_many_keys_then_close(node):
+    connections = hand_shaken_ones(5, node.commands, b"DEALER")
+    for connection in connections:
+        send_some(connection, zmtp.message(b"", HEAVY) * 6)
+    for connection in connections:
+        connection.close()
+    yield
 
 
 def large_requests_of_many(node):
@@ -342,6 +359,29 @@ def short_topics_within_what_each_may(node, count=25):
             connection.sendall(b"".join(zmtp.frame(b"\x01" + os.urandom(8)) for _ in range(1000)))
             yield
     yield from hold()
+
+
+def topics_within_each_other(node):
+    """Each has a chain of prefixes that ends just before the topic of the good client's events."""
+    connections = hand_shaken_ones(1200, node.events, b"SUB")
+    data = b"".join(zmtp.frame(b"\x01" + name + b"\0" * length)
+                    for name in (b"Allocated/GOOD", b"Deallocated/GOOD") for length in range(1, 190))
+    for connection in connections:
+        connection.settimeout(5)
+        connection.sendall(data)
+        yield
+    yield from hold()
+
+
+def many_topics_and_an_empty_one(node):
+    """The empty one comes and goes: all others begin with it."""
+    connections = hand_shaken_ones(30, node.events, b"SUB")
+    data = b"".join(zmtp.frame(b"\x01" + os.urandom(4)) for _ in range(15_000))
+    for connection in connections:
+        connection.settimeout(5)
+        connection.sendall(data)
+        yield
+    yield from pour(connections, (zmtp.frame(b"\x01") + zmtp.frame(b"\x00")) * 2000)
 
 
 def a_few_topics_of_thousands(node):

@@ -112,6 +112,13 @@ class Places(unittest.TestCase):
                     self.assertEqual([n for n in shown if n not in (None, shown.index(n))], [], lines)
                     self.assertEqual(lines[0], dict({"id": "i0"} if with_ids else {}, n=0, ok=True))
 
+    def test_twice_to_a_lone_request(self):
+        def handler(number, request):
+            return self.honest(request) + reply(request, {"ok": False, "error": "no"})
+        with Liar(one_after_the_other(handler)) as liar:
+            status, lines, errors = run(None, "-e", liar.commands, "Ping")
+        self.assertEqual((status, lines), (5, [{"ok": True}]), errors)
+
     def test_a_reply_before_the_request(self):
         def serve(connection):
             connection.sendall(message(b"", pack({"ok": True, "early": 1})))
