@@ -72,29 +72,11 @@ static struct entry *next_entry(struct bus *bus)
 /* What a refusal names is in the request, so that a remembered reply need not keep it. */
 static void name_refusal(struct reply *reply, const struct request *request)
 {
-    switch (reply->outcome) {
-    case OUTCOME_INVALID_SKU:
-    case OUTCOME_OUT_OF_STOCK:
-        reply->about = request_text(request, "sku");
-        break;
-    case OUTCOME_UNKNOWN_BATCH:
-    case OUTCOME_BATCH_CONFLICT:
-        reply->about = request_text(request, "ref");
-        break;
-    case OUTCOME_UNKNOWN_LINE:
-    case OUTCOME_LINE_CONFLICT:
-        reply->about = request_text(request, "orderid");
-        reply->about_more = request_text(request, "sku");
-        break;
-    case OUTCOME_UNKNOWN_ORDER:
-        reply->about = request_text(request, "orderid");
-        break;
-    case OUTCOME_ID_REUSED:
-        reply->about = request->id;
-        break;
-    default:
-        break;
-    }
+    const struct outcome_info *info = outcome_info(reply->outcome);
+    if (info->about != NULL)
+        reply->about = request_text(request, info->about);
+    if (info->about_more != NULL)
+        reply->about_more = request_text(request, info->about_more);
 }
 
 /* A damaged record is the trouble of whoever asks for it. It is logged by what was asked for, but

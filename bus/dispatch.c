@@ -34,8 +34,7 @@ static const struct {
     enum message_type event;
     in_transaction *handler;
 } handlers_in_transaction[] = {
-    {MESSAGE_ALLOCATED, on_line_moved},    {MESSAGE_DEALLOCATED, on_line_moved},
-    {MESSAGE_OUT_OF_STOCK, on_line_moved}, {MESSAGE_ALLOCATION_REQUIRED, on_allocation_required},
+    {MESSAGE_ALLOCATION_REQUIRED, on_allocation_required},
     {MESSAGE_STOCK_GREW, on_stock_grew},
 };
 

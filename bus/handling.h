@@ -41,8 +41,6 @@ enum store_result on_allocation_required(struct handling *h, struct product *pro
                                          const struct event *event);
 enum store_result on_stock_grew(struct handling *h, struct product *product,
                                 const struct event *event);
-enum store_result on_line_moved(struct handling *h, struct product *product,
-                                const struct event *event);
 bool on_out_of_stock(struct handling *h, const struct event *event);
 
 /* ---- for handlers ---- */

@@ -27,7 +27,6 @@ struct unit_of_work_ops {
                                       struct order_line **out, size_t *count);
     enum store_result (*append)(struct unit_of_work *unit, struct product *product,
                                 struct event *event, struct text *body);
-    enum store_result (*project)(struct unit_of_work *unit, const struct event *event);
     enum store_result (*recall)(struct unit_of_work *unit, const struct request *request,
                                 struct reply *out);
     enum store_result (*remember)(struct unit_of_work *unit, const struct request *request,
@@ -99,21 +98,15 @@ static inline enum store_result unit_newest_lines(struct unit_of_work *unit,
     return unit->ops->newest_lines(unit, product, batch, units, out, count);
 }
 
-/* Gives the event its seq, prev, time, SKU and version, adds it to the log and applies it to the
- * product: the one way in which state changes. *body is what is to be published after the commit;
- * it lives until the next unit_begin. Texts of the event must live as long. */
+/* Gives the event its seq, prev, time, SKU and version, adds it to the log, applies it to the
+ * product and brings the view of lines by order up to date: the one way in which state changes.
+ * *body is what is to be published after the commit; it lives until the next unit_begin. Texts of
+ * the event must live as long. */
 static inline enum store_result unit_append(struct unit_of_work *unit, struct product *product,
                                             struct event *event, struct text *body)
 {
     assert(unit->is_open && message_is_event(event->type));
     return unit->ops->append(unit, product, event, body);
-}
-
-/* Brings the view of allocations (lines by order) up to date with an event that was appended. */
-static inline enum store_result unit_project(struct unit_of_work *unit, const struct event *event)
-{
-    assert(unit->is_open && event->seq != 0);
-    return unit->ops->project(unit, event);
 }
 
 /* The reply remembered for the request's id. STORE_NOT_FOUND: none; STORE_OTHER: one for another

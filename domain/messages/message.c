@@ -69,6 +69,8 @@ const char *field_kind_name(enum field_kind kind)
 struct text request_text(const struct request *request, const char *field)
 {
     const struct message_info *info = message_info(request->type);
+    if (strcmp(field, "id") == 0)
+        return request->id;
     for (size_t i = 0; i < info->field_count; i++) {
         const struct field *f = &info->fields[i];
         bool is_text = f->kind == KIND_SKU || f->kind == KIND_REF;

@@ -131,8 +131,8 @@ static inline bool message_is_request(enum message_type type)
            (message_info(type)->class == CLASS_COMMAND || message_info(type)->class == CLASS_QUERY);
 }
 
-/* The text of the request's field with that name; absent where it has none, or none that is text.
- */
+/* The text of the request's field with that name, "id" included; absent where it has none, or none
+ * that is text. */
 struct text request_text(const struct request *request, const char *field);
 
 /* Event types as bits of a field_TYPES; 0 is "all of them". */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 enum outcome {
-#define OUTCOME(upper, wire, retryable, remembered, sentence) OUTCOME_##upper,
+#define OUTCOME(upper, wire, retryable, remembered, sentence, about, about_more) OUTCOME_##upper,
 #include "domain/messages/outcomes.def"
     OUTCOMES
 };
@@ -15,6 +15,8 @@ struct outcome_info {
     bool retryable;   /* the same request may succeed later */
     bool remembered;  /* kept for a repeated id */
     const char *sentence;
+    const char *about;      /* the request's field that it names, or NULL */
+    const char *about_more; /* and a second one, or NULL */
 };
 
 /* Requires: a valid outcome. Static data. */

@@ -37,10 +37,8 @@ struct charge {
 
 static inline struct budget budget_of(size_t bytes)
 {
-    return (struct budget){.backlog = bytes / 6,
-                           .peers = bytes / 2,
-                           .requests = bytes / 5,
-                           .small = BUDGET_SMALL_MAX};
+    return (struct budget){
+        .backlog = bytes / 6, .peers = bytes / 2, .requests = bytes / 5, .small = BUDGET_SMALL_MAX};
 }
 
 /* How many connections there may be. */

@@ -16,31 +16,12 @@
 #define WRITES_PER_EVENT 2u /* so that a round ends before the next one is due */
 #define WRITES_AT_LEAST 8u  /* of products, and of lines */
 
-bool lmdb_fold_is_due(const struct event *event)
+/* Whether an event changes more than the sum of a batch's lines: then the tables have to follow it
+ * with its unit. */
+static bool is_due(const struct effect *effect)
 {
-    switch (event->type) {
-    case MESSAGE_ALLOCATED: /* a line that waited? */
-        return event->line_seq != 0;
-    case MESSAGE_DEALLOCATED:
-        return text_is_none(event->as.deallocated.batchref);
-    case MESSAGE_OUT_OF_STOCK:
-        return event->as.out_of_stock.waiting;
-    default:
-        return true;
-    }
-}
-
-/* The batch that an event changes which may be replayed, absent where it changes none. */
-static struct text changed_batch(const struct event *event)
-{
-    switch (event->type) {
-    case MESSAGE_ALLOCATED:
-        return event->as.allocated.batchref;
-    case MESSAGE_DEALLOCATED:
-        return event->as.deallocated.batchref;
-    default:
-        return text_none();
-    }
+    return effect->on_batch == BATCH_NEW || effect->on_batch == BATCH_CHANGED ||
+           effect_moves_waiting(effect);
 }
 
 /* Where the product's SKU stands among all others. */
@@ -61,11 +42,11 @@ static uint64_t rank_of(struct lmdb_store *store, const struct product *product)
 }
 
 bool lmdb_fold_changed(struct lmdb_store *store, struct cached_product *cached,
-                       const struct event *event)
+                       const struct effect *effect)
 {
     /* One that is listed has its place. */
     uint64_t rank = cached->is_listed ? 0 : rank_of(store, cached->product);
-    return product_cache_changed(store->cache, cached, lmdb_fold_is_due(event), rank);
+    return product_cache_changed(store->cache, cached, is_due(effect), rank);
 }
 
 static bool is_enough_behind(const struct lmdb_store *store)
@@ -134,20 +115,22 @@ enum store_result lmdb_fold_some(struct lmdb_store *store)
 /* ---- replay ---- */
 
 /* False: the event cannot have happened to the product as it is. */
-static bool may_apply(const struct product *product, const struct event *event)
+static bool may_apply(const struct product *product, const struct event *event,
+                      const struct effect *effect)
 {
-    struct text ref = changed_batch(event);
-    const struct batch *batch = text_is_none(ref) ? NULL : product_batch(product, ref);
-    if (event->version != product_totals(product)->version + 1 || lmdb_fold_is_due(event))
+    if (event->version != product_totals(product)->version + 1 || is_due(effect))
         return false;
-    if (event->type == MESSAGE_ALLOCATED)
-        return batch != NULL && batch_available(batch) >= event->as.allocated.qty;
-    if (event->type == MESSAGE_DEALLOCATED)
-        return batch != NULL && batch->allocated >= event->as.deallocated.qty;
-    return true;
+    if (effect->on_batch == BATCH_UNTOUCHED)
+        return true;
+    const struct batch *batch = product_batch(product, effect->batchref);
+    if (batch == NULL)
+        return false;
+    return effect->on_batch == BATCH_TAKES_LINE ? batch_available(batch) >= effect->line.qty
+                                                : batch->allocated >= effect->line.qty;
 }
 
-static enum store_result replay_event(struct lmdb_store *store, const struct event *event)
+static enum store_result replay_event(struct lmdb_store *store, const struct event *event,
+                                      const struct effect *effect)
 {
     struct cached_product *cached = NULL;
     enum store_result result = lmdb_products_get(store, event->sku, &cached);
@@ -155,14 +138,13 @@ static enum store_result replay_event(struct lmdb_store *store, const struct eve
         return result == STORE_NOT_FOUND ? STORE_DAMAGED : result;
     if (event->seq <= product_totals(cached->product)->last_seq)
         return STORE_OK;
-    struct text ref = changed_batch(event);
-    if (!text_is_none(ref))
-        result = lmdb_products_need_batch(store, cached->product, ref);
+    if (effect->on_batch != BATCH_UNTOUCHED)
+        result = lmdb_products_need_batch(store, cached->product, effect->batchref);
     if (result != STORE_OK)
         return result;
-    if (!may_apply(cached->product, event))
+    if (!may_apply(cached->product, event, effect))
         return STORE_DAMAGED;
-    bool done = product_apply(cached->product, event) && lmdb_fold_changed(store, cached, event);
+    bool done = product_apply(cached->product, event) && lmdb_fold_changed(store, cached, effect);
     return done ? STORE_OK : STORE_FAILED;
 }
 
@@ -185,10 +167,12 @@ enum store_result lmdb_fold_replay(struct lmdb_store *store)
             !record_get_event(seq, walk.value, &logged) ||
             !lmdb_log_decode(store, seq, &logged, &event))
             result = STORE_DAMAGED;
-        else
-            result = replay_event(store, &event);
+        if (result != STORE_OK)
+            break;
+        struct effect effect = effect_of(&event);
+        result = replay_event(store, &event, &effect);
         if (result == STORE_OK)
-            result = lmdb_lines_follow(store, &event);
+            result = lmdb_lines_follow(store, &effect);
         CRASH_POINT(replaying);
     }
     lmdb_walk_end(&walk);

@@ -2,6 +2,7 @@
 #ifndef STORE_LMDB_INSIDE_H
 #define STORE_LMDB_INSIDE_H
 
+#include "domain/effect.h"
 #include "store/wire/codec.h"
 #include "store/lmdb/env.h"
 #include "store/ahead/line_overlay.h"
@@ -121,9 +122,9 @@ void lmdb_lines_begin(struct lmdb_store *store);
 enum store_result lmdb_lines_get(struct lmdb_store *store, struct text orderid, struct text sku,
                                  uint64_t *seq);
 
-/* Brings the lines up to date with an event, which may be about none. It may have been committed
- * already, and the table may have it, or later ones of that line that follow too. */
-enum store_result lmdb_lines_follow(struct lmdb_store *store, const struct event *event);
+/* Brings the lines up to date with an event, by its effect, which may be on none. It may have been
+ * committed already, and the table may have it, or later ones of that line that follow too. */
+enum store_result lmdb_lines_follow(struct lmdb_store *store, const struct effect *effect);
 
 /* Memory taken by lines that changed since the last round began. */
 size_t lmdb_lines_bytes(const struct lmdb_store *store);
@@ -174,12 +175,9 @@ enum store_result lmdb_products_write_due(struct lmdb_store *store);
 
 /* ---- fold.c: tables that are written behind the log ---- */
 
-/* What an event does to tables beside its product's own figures has to be written with it. */
-bool lmdb_fold_is_due(const struct event *event);
-
 /* An event was applied to its product, whose tables are now behind it. False: no memory. */
 bool lmdb_fold_changed(struct lmdb_store *store, struct cached_product *cached,
-                       const struct event *event);
+                       const struct effect *effect);
 
 /* Writes another share of what is behind, in proportion to what the open unit did. */
 enum store_result lmdb_fold_some(struct lmdb_store *store);

@@ -92,37 +92,12 @@ enum store_result lmdb_lines_get(struct lmdb_store *store, struct text orderid, 
     return result;
 }
 
-/* Which line the event moves, and what its seq is then: 0 where it is gone. False: it moves none.
- */
-static bool moved_line(const struct event *event, struct key *key, uint64_t *seq)
+enum store_result lmdb_lines_follow(struct lmdb_store *store, const struct effect *effect)
 {
-    struct text orderid;
-    switch (event->type) {
-    case MESSAGE_ALLOCATED:
-        orderid = event->as.allocated.orderid;
-        break;
-    case MESSAGE_OUT_OF_STOCK:
-        if (!event->as.out_of_stock.waiting)
-            return false;
-        orderid = event->as.out_of_stock.orderid;
-        break;
-    case MESSAGE_DEALLOCATED:
-        orderid = event->as.deallocated.orderid;
-        break;
-    default:
-        return false;
-    }
-    *key = key_of_two(orderid, event->sku);
-    *seq = event->type == MESSAGE_DEALLOCATED ? 0 : event->seq;
-    return true;
-}
-
-enum store_result lmdb_lines_follow(struct lmdb_store *store, const struct event *event)
-{
-    struct key key;
-    uint64_t seq;
-    if (!moved_line(event, &key, &seq))
+    if (effect->on_line == LINE_UNTOUCHED)
         return STORE_OK;
+    struct key key = key_of_two(effect->line.orderid, effect->line.sku);
+    uint64_t seq = effect->on_line == LINE_PUT ? effect->line.seq : 0;
     enum store_result result = know_largest(store);
     if (result != STORE_OK)
         return result;

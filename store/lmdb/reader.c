@@ -182,17 +182,13 @@ static enum store_result line_row(const struct listing *listing, const struct lm
     enum store_result result = lmdb_log_get(listing->store, listing->txn, seq, &event);
     if (result != STORE_OK)
         return result;
-    *row = (struct line_view){.qty = event.as.out_of_stock.qty};
-    struct text batchref = text_none();
-    if (event.type == MESSAGE_ALLOCATED) {
-        row->qty = event.as.allocated.qty;
-        batchref = event.as.allocated.batchref;
-    } else if (event.type != MESSAGE_OUT_OF_STOCK) {
+    struct effect effect = effect_of(&event);
+    if (effect.on_line != LINE_PUT)
         return STORE_DAMAGED;
-    }
-    *bytes = sizeof *row + sku.len + batchref.len;
+    *row = (struct line_view){.qty = effect.line.qty};
+    *bytes = sizeof *row + sku.len + effect.line.batchref.len;
     bool copied = arena_text(listing->arena, sku, &row->sku) &&
-                  arena_text(listing->arena, batchref, &row->batchref);
+                  arena_text(listing->arena, effect.line.batchref, &row->batchref);
     return copied ? STORE_OK : STORE_FAILED;
 }
 

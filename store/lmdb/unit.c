@@ -91,22 +91,13 @@ static enum store_result batch_(struct unit_of_work *unit, struct text ref,
 static enum store_result line_of_event(struct lmdb_store *store, const struct event *event,
                                        struct order_line *out)
 {
-    *out = (struct order_line){.seq = event->seq, .older_seq = event->older_seq};
-    struct text orderid;
-    struct text batchref = text_none();
-    if (event->type == MESSAGE_ALLOCATED) {
-        orderid = event->as.allocated.orderid;
-        out->qty = event->as.allocated.qty;
-        batchref = event->as.allocated.batchref;
-    } else if (event->type == MESSAGE_OUT_OF_STOCK && event->as.out_of_stock.waiting) {
-        orderid = event->as.out_of_stock.orderid;
-        out->qty = event->as.out_of_stock.qty;
-    } else {
+    struct effect effect = effect_of(event);
+    if (effect.on_line != LINE_PUT)
         return STORE_DAMAGED;
-    }
-    bool copied = arena_text(store->arena, orderid, &out->orderid) &&
-                  arena_text(store->arena, event->sku, &out->sku) &&
-                  arena_text(store->arena, batchref, &out->batchref);
+    *out = effect.line;
+    bool copied = arena_text(store->arena, effect.line.orderid, &out->orderid) &&
+                  arena_text(store->arena, effect.line.sku, &out->sku) &&
+                  arena_text(store->arena, effect.line.batchref, &out->batchref);
     return copied ? STORE_OK : STORE_FAILED;
 }
 
@@ -196,39 +187,35 @@ static int write_ref(struct lmdb_store *store, struct text ref, struct text sku)
     return lmdb_put(store->txn, store->env.refs, key_text(&key), &record);
 }
 
-static int write_waiting(struct lmdb_store *store, const struct event *event)
+static int write_waiting(struct lmdb_store *store, const struct order_line *line)
 {
-    struct waiting_line line = {event->as.out_of_stock.orderid, event->as.out_of_stock.qty,
-                                event->seq};
-    struct key key = key_of_waiting(event->sku, event->seq);
+    struct waiting_line waiting = {line->orderid, line->qty, line->seq};
+    struct key key = key_of_waiting(line->sku, line->seq);
     struct record record;
-    record_put_waiting(&record, key_text(&key), &line);
+    record_put_waiting(&record, key_text(&key), &waiting);
     store->meta.waiting_lines++;
     return lmdb_put(store->txn, store->env.waiting, key_text(&key), &record);
 }
 
-static int delete_waiting(struct lmdb_store *store, const struct event *event)
+static int delete_waiting(struct lmdb_store *store, struct text sku, uint64_t since)
 {
-    struct key key = key_of_waiting(event->sku, event->line_seq);
+    struct key key = key_of_waiting(sku, since);
     store->meta.waiting_lines--;
     return lmdb_delete(store->txn, store->env.waiting, key_text(&key));
 }
 
 /* What an event changes in the tables at once; products, batches and lines are written later. */
-static int write_tables(struct lmdb_store *store, const struct event *event)
+static int write_tables(struct lmdb_store *store, const struct event *event,
+                        const struct effect *effect)
 {
-    switch (event->type) {
-    case MESSAGE_BATCH_CREATED:
-        return write_ref(store, event->as.batch_created.ref, event->sku);
-    case MESSAGE_OUT_OF_STOCK:
-        return event->as.out_of_stock.waiting ? write_waiting(store, event) : 0;
-    case MESSAGE_ALLOCATED:
-        return event->line_seq != 0 ? delete_waiting(store, event) : 0;
-    case MESSAGE_DEALLOCATED:
-        return text_is_none(event->as.deallocated.batchref) ? delete_waiting(store, event) : 0;
-    default:
-        return 0;
-    }
+    int rc = 0;
+    if (effect->on_batch == BATCH_NEW)
+        rc = write_ref(store, effect->batchref, event->sku);
+    if (rc == 0 && effect->waited_since != 0)
+        rc = delete_waiting(store, event->sku, effect->waited_since);
+    if (rc == 0 && effect->on_line == LINE_PUT && order_line_waits(&effect->line))
+        rc = write_waiting(store, &effect->line);
+    return rc;
 }
 
 static enum store_result append(struct unit_of_work *unit, struct product *product,
@@ -247,19 +234,17 @@ static enum store_result append(struct unit_of_work *unit, struct product *produ
 
     enum store_result result = lmdb_log_append(store, event, body);
     CRASH_POINT(event_logged);
-    if (result == STORE_OK)
-        result = lmdb_write_result(&store->env, write_tables(store, event));
     if (result != STORE_OK)
         return result;
-    if (!product_apply(product, event) || !lmdb_fold_changed(store, cached, event))
+    struct effect effect = effect_of(event);
+    result = lmdb_write_result(&store->env, write_tables(store, event, &effect));
+    if (result != STORE_OK)
+        return result;
+    if (!product_apply(product, event) || !lmdb_fold_changed(store, cached, &effect))
         return STORE_FAILED;
     store->meta.products += is_new;
-    return STORE_OK;
-}
-
-static enum store_result project(struct unit_of_work *unit, const struct event *event)
-{
-    return lmdb_lines_follow(store_of_unit(unit), event);
+    CRASH_POINT(before_line_moves);
+    return lmdb_lines_follow(store, &effect);
 }
 
 static uint64_t last_seq(const struct unit_of_work *unit)
@@ -333,7 +318,6 @@ const struct unit_of_work_ops lmdb_unit_ops = {
     .line = line_,
     .newest_lines = newest_lines,
     .append = append,
-    .project = project,
     .recall = lmdb_remembered_recall,
     .remember = lmdb_remembered_put,
     .last_seq = last_seq,

@@ -277,20 +277,57 @@ static void see_out_of_stock(struct verify *v, const struct event *event)
 
 /* ---- all of them ---- */
 
-/* What a plain Allocated or Deallocated does to the figures of a product may be written some time
- * after it. Everything else is written with its event. */
-static bool may_be_written_later(const struct event *event)
+/* What `--verify` knows of an event beside what it checks, said here a second time on purpose: the
+ * line that it moves, whose order is absent where it moves none, and whether the figures of its
+ * product may be written some time after it. Everything else is written with its event. */
+struct move {
+    struct text orderid;
+    bool may_be_written_later;
+};
+
+static struct move move_of_batch_created(const struct event *event)
 {
-    switch (event->type) {
-    case MESSAGE_ALLOCATED:
-        return event->line_seq == 0;
-    case MESSAGE_DEALLOCATED:
-        return !text_is_none(event->as.deallocated.batchref);
-    case MESSAGE_OUT_OF_STOCK:
-        return !event->as.out_of_stock.waiting;
-    default:
-        return false;
-    }
+    (void)event;
+    return (struct move){text_none(), false};
+}
+
+static struct move move_of_batch_quantity_changed(const struct event *event)
+{
+    (void)event;
+    return (struct move){text_none(), false};
+}
+
+static struct move move_of_batch_eta_changed(const struct event *event)
+{
+    (void)event;
+    return (struct move){text_none(), false};
+}
+
+static struct move move_of_allocated(const struct event *event)
+{
+    return (struct move){event->as.allocated.orderid, event->line_seq == 0};
+}
+
+static struct move move_of_deallocated(const struct event *event)
+{
+    return (struct move){event->as.deallocated.orderid,
+                         !text_is_none(event->as.deallocated.batchref)};
+}
+
+static struct move move_of_out_of_stock(const struct event *event)
+{
+    bool waits = event->as.out_of_stock.waiting;
+    return (struct move){waits ? event->as.out_of_stock.orderid : text_none(), !waits};
+}
+
+static struct move move_of(const struct event *event)
+{
+    typedef struct move of(const struct event *);
+    static of *const moves[MESSAGE_TYPES] = {
+#define EVENT(upper, lower, wire) [MESSAGE_##upper] = move_of_##lower,
+#include "domain/messages/messages.def"
+    };
+    return moves[event->type](event);
 }
 
 static void check_written(struct verify *v, const struct event *event,
@@ -302,7 +339,7 @@ static void check_written(struct verify *v, const struct event *event,
         verify_finding(v,
                        "seq %" PRIu64 ": the tables of %s lack it, and should have all to %" PRIu64,
                        event->seq, verify_name(event->sku).text, v->meta.folded_seq);
-    else if (!may_be_written_later(event))
+    else if (!move_of(event).may_be_written_later)
         verify_finding(v, "seq %" PRIu64 ": the tables of %s lack it", event->seq,
                        verify_name(event->sku).text);
 }
@@ -339,21 +376,6 @@ bool verify_may_lag(const struct verify *v, struct text key, uint64_t seq)
     return verify_table_find(&v->moves, (struct text){move.bytes, move.len}) != NULL;
 }
 
-/* The line that the event moves; its order is absent where it moves none. */
-static struct text order_of_moved(const struct event *event)
-{
-    switch (event->type) {
-    case MESSAGE_ALLOCATED:
-        return event->as.allocated.orderid;
-    case MESSAGE_DEALLOCATED:
-        return event->as.deallocated.orderid;
-    case MESSAGE_OUT_OF_STOCK:
-        return event->as.out_of_stock.waiting ? event->as.out_of_stock.orderid : text_none();
-    default:
-        return text_none();
-    }
-}
-
 /* The product of an event; its first one creates its first batch. */
 static struct seen_product *product_of(struct verify *v, const struct event *event)
 {
@@ -385,7 +407,7 @@ void verify_replay(struct verify *v, const struct event *event)
     check_displaced(v, event);
     if (event == NULL)
         return;
-    struct text orderid = order_of_moved(event);
+    struct text orderid = move_of(event).orderid;
     bool may_lag = event->seq > v->meta.folded_seq && !text_is_none(orderid);
     struct key line = may_lag ? key_of_two(orderid, event->sku) : (struct key){.len = 0};
     if (may_lag)

@@ -86,45 +86,70 @@ static bool same_text(const struct request *request, const char *field, struct t
 }
 
 /* Whether the first event of a command is what it asked for. */
+static bool asks_for_batch_created(const struct request *request, const struct remembered *reply,
+                                   const struct event *event)
+{
+    return request->type == MESSAGE_CREATE_BATCH && reply->outcome == OUTCOME_DONE &&
+           same_text(request, "ref", event->as.batch_created.ref) &&
+           same_text(request, "sku", event->sku) &&
+           request->as.create_batch.qty == event->as.batch_created.qty &&
+           request->as.create_batch.eta.yyyymmdd == event->as.batch_created.eta.yyyymmdd;
+}
+
+static bool asks_for_batch_quantity_changed(const struct request *request,
+                                            const struct remembered *reply,
+                                            const struct event *event)
+{
+    return request->type == MESSAGE_CHANGE_BATCH_QUANTITY && reply->outcome == OUTCOME_DONE &&
+           same_text(request, "ref", event->as.batch_quantity_changed.ref) &&
+           request->as.change_batch_quantity.qty == event->as.batch_quantity_changed.qty;
+}
+
+static bool asks_for_batch_eta_changed(const struct request *request,
+                                       const struct remembered *reply, const struct event *event)
+{
+    return request->type == MESSAGE_CHANGE_BATCH_ETA && reply->outcome == OUTCOME_DONE &&
+           same_text(request, "ref", event->as.batch_eta_changed.ref) &&
+           request->as.change_batch_eta.eta.yyyymmdd == event->as.batch_eta_changed.eta.yyyymmdd;
+}
+
+static bool asks_for_allocated(const struct request *request, const struct remembered *reply,
+                               const struct event *event)
+{
+    return request->type == MESSAGE_ALLOCATE && reply->outcome == OUTCOME_DONE &&
+           event->seq == reply->seq && same_text(request, "orderid", event->as.allocated.orderid) &&
+           same_text(request, "sku", event->sku) &&
+           request->as.allocate.qty == event->as.allocated.qty &&
+           text_equal(reply->batchref, event->as.allocated.batchref);
+}
+
+static bool asks_for_deallocated(const struct request *request, const struct remembered *reply,
+                                 const struct event *event)
+{
+    return request->type == MESSAGE_DEALLOCATE && reply->outcome == OUTCOME_DONE &&
+           same_text(request, "orderid", event->as.deallocated.orderid) &&
+           same_text(request, "sku", event->sku);
+}
+
+static bool asks_for_out_of_stock(const struct request *request, const struct remembered *reply,
+                                  const struct event *event)
+{
+    return request->type == MESSAGE_ALLOCATE && reply->outcome == OUTCOME_OUT_OF_STOCK &&
+           event->seq == reply->seq && !event->as.out_of_stock.waiting &&
+           same_text(request, "orderid", event->as.out_of_stock.orderid) &&
+           same_text(request, "sku", event->sku) &&
+           request->as.allocate.qty == event->as.out_of_stock.qty;
+}
+
 static bool is_asked_for(const struct request *request, const struct remembered *reply,
                          const struct event *event)
 {
-    bool is_done = reply->outcome == OUTCOME_DONE;
-    switch (event->type) {
-    case MESSAGE_BATCH_CREATED:
-        return request->type == MESSAGE_CREATE_BATCH && is_done &&
-               same_text(request, "ref", event->as.batch_created.ref) &&
-               same_text(request, "sku", event->sku) &&
-               request->as.create_batch.qty == event->as.batch_created.qty &&
-               request->as.create_batch.eta.yyyymmdd == event->as.batch_created.eta.yyyymmdd;
-    case MESSAGE_BATCH_QUANTITY_CHANGED:
-        return request->type == MESSAGE_CHANGE_BATCH_QUANTITY && is_done &&
-               same_text(request, "ref", event->as.batch_quantity_changed.ref) &&
-               request->as.change_batch_quantity.qty == event->as.batch_quantity_changed.qty;
-    case MESSAGE_BATCH_ETA_CHANGED:
-        return request->type == MESSAGE_CHANGE_BATCH_ETA && is_done &&
-               same_text(request, "ref", event->as.batch_eta_changed.ref) &&
-               request->as.change_batch_eta.eta.yyyymmdd ==
-                   event->as.batch_eta_changed.eta.yyyymmdd;
-    case MESSAGE_ALLOCATED:
-        return request->type == MESSAGE_ALLOCATE && is_done && event->seq == reply->seq &&
-               same_text(request, "orderid", event->as.allocated.orderid) &&
-               same_text(request, "sku", event->sku) &&
-               request->as.allocate.qty == event->as.allocated.qty &&
-               text_equal(reply->batchref, event->as.allocated.batchref);
-    case MESSAGE_DEALLOCATED:
-        return request->type == MESSAGE_DEALLOCATE && is_done &&
-               same_text(request, "orderid", event->as.deallocated.orderid) &&
-               same_text(request, "sku", event->sku);
-    case MESSAGE_OUT_OF_STOCK:
-        return request->type == MESSAGE_ALLOCATE && reply->outcome == OUTCOME_OUT_OF_STOCK &&
-               event->seq == reply->seq && !event->as.out_of_stock.waiting &&
-               same_text(request, "orderid", event->as.out_of_stock.orderid) &&
-               same_text(request, "sku", event->sku) &&
-               request->as.allocate.qty == event->as.out_of_stock.qty;
-    default:
-        return false;
-    }
+    typedef bool asks(const struct request *, const struct remembered *, const struct event *);
+    static asks *const asking[MESSAGE_TYPES] = {
+#define EVENT(upper, lower, wire) [MESSAGE_##upper] = asks_for_##lower,
+#include "domain/messages/messages.def"
+    };
+    return asking[event->type](request, reply, event);
 }
 
 /* The oldest reply that is kept may stand for others of that id that were forgotten. */

@@ -175,9 +175,15 @@ bool has_value(const struct field *field, const void *base)
         return !date_is_none(*(const struct date *)at);
     case KIND_TYPES:
         return *(const field_TYPES *)at != 0;
-    default:
-        return true;
+    case KIND_QTY:
+    case KIND_QTY_OR_ZERO:
+    case KIND_SEQ:
+    case KIND_LIMIT:
+    case KIND_FLAG:
+    case FIELD_KINDS:
+        break;
     }
+    return true;
 }
 
 static void pack_types(struct codec *codec, field_TYPES types)

@@ -162,53 +162,39 @@ static void pack_stats(struct codec *codec, const struct stats *stats)
 #define STATS_COUNT (sizeof(struct stats) / sizeof(uint64_t))
 
 /* The pairs that a done query adds; 0 for all other types. Goes with pack_result. */
-static size_t result_pairs(enum message_type type)
+/* What a query's reply holds beyond `ok` and `id`: so many pairs, and how they are packed. */
+struct result {
+    size_t pairs;
+    void (*pack)(struct codec *codec, const struct reply *reply);
+};
+
+#define RESULT(lower, count, function, member)                                                     \
+    static void result_##lower(struct codec *codec, const struct reply *reply)                     \
+    {                                                                                              \
+        function(codec, &reply->as.member);                                                        \
+    }                                                                                              \
+    enum { pairs_##lower = count };
+
+RESULT(get_allocations, 2, pack_line_page, lines)
+RESULT(get_stock, 5, pack_stock, stock)
+RESULT(list_batches, 2, pack_batch_page, batches)
+RESULT(get_batch, 5, pack_batch, batch)
+RESULT(list_products, 2, pack_product_page, products)
+RESULT(get_events, 4, pack_event_page, events)
+RESULT(get_stats, STATS_COUNT, pack_stats, stats)
+
+static void result_ping(struct codec *codec, const struct reply *reply)
 {
-    switch (type) {
-    case MESSAGE_GET_ALLOCATIONS:
-    case MESSAGE_LIST_BATCHES:
-    case MESSAGE_LIST_PRODUCTS:
-        return 2;
-    case MESSAGE_GET_EVENTS:
-        return 4;
-    case MESSAGE_GET_STOCK:
-    case MESSAGE_GET_BATCH:
-        return 5;
-    case MESSAGE_GET_STATS:
-        return STATS_COUNT;
-    default:
-        return 0;
-    }
+    (void)codec;
+    (void)reply;
 }
 
-static void pack_result(struct codec *codec, const struct reply *reply)
-{
-    switch (reply->type) {
-    case MESSAGE_GET_ALLOCATIONS:
-        pack_line_page(codec, &reply->as.lines);
-        return;
-    case MESSAGE_GET_STOCK:
-        pack_stock(codec, &reply->as.stock);
-        return;
-    case MESSAGE_LIST_BATCHES:
-        pack_batch_page(codec, &reply->as.batches);
-        return;
-    case MESSAGE_GET_BATCH:
-        pack_batch(codec, &reply->as.batch);
-        return;
-    case MESSAGE_LIST_PRODUCTS:
-        pack_product_page(codec, &reply->as.products);
-        return;
-    case MESSAGE_GET_EVENTS:
-        pack_event_page(codec, &reply->as.events);
-        return;
-    case MESSAGE_GET_STATS:
-        pack_stats(codec, &reply->as.stats);
-        return;
-    default:
-        return;
-    }
-}
+enum { pairs_ping = 0 };
+
+static const struct result results[MESSAGE_TYPES] = {
+#define QUERY(upper, lower, wire) [MESSAGE_##upper] = {pairs_##lower, result_##lower},
+#include "domain/messages/messages.def"
+};
 
 static void pack_id(struct codec *codec, const struct reply *reply)
 {
@@ -220,14 +206,15 @@ static void pack_done(struct codec *codec, const struct reply *reply, size_t com
 {
     bool has_batchref = reply->type == MESSAGE_ALLOCATE;
     pack_begin(codec,
-               1 + common_pairs + has_batchref + reply->duplicate + result_pairs(reply->type));
+               1 + common_pairs + has_batchref + reply->duplicate + results[reply->type].pairs);
     pack_bool_pair(codec, "ok", true);
     pack_id(codec, reply);
     if (has_batchref)
         pack_text_pair(codec, "batchref", reply->batchref);
     if (reply->duplicate)
         pack_bool_pair(codec, "duplicate", true);
-    pack_result(codec, reply);
+    if (results[reply->type].pack != NULL)
+        results[reply->type].pack(codec, reply);
 }
 
 static void pack_refusal(struct codec *codec, const struct reply *reply, size_t common_pairs)

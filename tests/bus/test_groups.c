@@ -465,16 +465,17 @@ static void damage_that_is_found_too_late_loses_the_group(void **state)
 {
     struct conversation *c = *state;
     conversation_ask(c, "CreateBatch b1 RED 10 -");
+    conversation_ask(c, "Allocate o1 RED 1");
     fake_publisher_clear(&c->fakes->publisher);
-    faulty_store_fail(&c->faulty, FAULTY_PROJECT, 2, STORE_DAMAGED);
-    conversation_send(c, "Allocate o1 RED 1");
+    faulty_store_fail(&c->faulty, FAULTY_APPEND, 3, STORE_DAMAGED);
     conversation_send(c, "Allocate o2 RED 1");
+    conversation_send(c, "ChangeBatchQuantity b1 1"); /* two events, and those of the line */
     assert_int_not_equal(conversation_commit(c), STORE_OK);
-    assert_string_equal(conversation_reply(c, 0), "storage_failed seq=1");
-    assert_string_equal(conversation_reply(c, 1), "storage_failed seq=1");
+    assert_string_equal(conversation_reply(c, 0), "storage_failed seq=2");
+    assert_string_equal(conversation_reply(c, 1), "storage_failed seq=2");
     publish_and_end(c);
     assert_string_equal(conversation_events(c), "");
-    assert_string_equal(conversation_ask(c, "Allocate o1 RED 1"), "ok seq=2 batchref=b1");
+    assert_string_equal(conversation_ask(c, "Allocate o2 RED 1"), "ok seq=3 batchref=b1");
 }
 
 static void a_query_that_fails_is_refused_alone(void **state)

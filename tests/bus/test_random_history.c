@@ -159,9 +159,12 @@ static bool run_groups(struct session *session, struct random_history *history,
     return session_check_state(session);
 }
 
+static struct seen seen; /* in all histories */
+
 static bool run_history(struct under_test *store, uint64_t seed, uint64_t commands)
 {
     struct session *session = session_new(store->unit, store->reader);
+    session->seen = &seen;
     struct random_history history;
     random_history_from_seed(&history, session->model, seed);
     bool same = run_groups(session, &history, store, commands);
@@ -192,10 +195,32 @@ static void both_stores_keep_to_the_model(void **state)
     }
 }
 
+/* What no decoder lets through, and so does not come to the bus. */
+static bool is_of_the_codec(enum outcome outcome)
+{
+    return outcome >= OUTCOME_TOO_LARGE && outcome <= OUTCOME_INVALID_FIELD;
+}
+
+/* Or a message that was added would be compared with the model in nothing. */
+static void every_message_and_outcome_has_occurred(void **state)
+{
+    (void)state;
+    if (number_from_environment("RANDOM_SEEDS", 200) < 20)
+        return;
+#define COMMAND(upper, lower, wire) assert_true(seen.requests[MESSAGE_##upper] > 0);
+#define QUERY(upper, lower, wire) assert_true(seen.requests[MESSAGE_##upper] > 0);
+#define EVENT(upper, lower, wire) assert_true(seen.events[MESSAGE_##upper] > 0);
+#include "domain/messages/messages.def"
+    for (enum outcome outcome = 0; outcome < OUTCOMES; outcome++)
+        if (seen.outcomes[outcome] == 0 && !is_of_the_codec(outcome))
+            fail_msg("%s has never occurred", outcome_info(outcome)->code);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_stores_keep_to_the_model),
+        cmocka_unit_test(every_message_and_outcome_has_occurred),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,14 +86,6 @@ static enum store_result append(struct unit_of_work *unit, struct product *owner
     return unit_append(faulty->inner_unit, owner, event, body);
 }
 
-static enum store_result project(struct unit_of_work *unit, const struct event *event)
-{
-    struct faulty_store *faulty = faulty_of(unit);
-    enum store_result result;
-    return fails(faulty, FAULTY_PROJECT, &result) ? result
-                                                  : unit_project(faulty->inner_unit, event);
-}
-
 static enum store_result recall(struct unit_of_work *unit, const struct request *request,
                                 struct reply *out)
 {
@@ -138,7 +130,6 @@ static const struct unit_of_work_ops unit_ops = {
     .line = line,
     .newest_lines = newest_lines,
     .append = append,
-    .project = project,
     .recall = recall,
     .remember = remember,
     .last_seq = last_seq,

@@ -158,6 +158,20 @@ static void tell_group(struct session *session, const struct request *requests, 
     }
 }
 
+static void count_seen(struct session *session, const struct request *requests, size_t count,
+                       size_t first_event)
+{
+    struct seen *seen = session->seen;
+    if (seen == NULL)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        seen->requests[requests[i].type]++;
+        seen->outcomes[bus_reply(session->fakes->bus, i)->outcome]++;
+    }
+    for (size_t i = first_event; i < session->model->event_count; i++)
+        seen->events[session->model->events[i].type]++;
+}
+
 bool session_group(struct session *session, const struct request *requests, size_t count)
 {
     struct bus *bus = session->fakes->bus;
@@ -181,6 +195,7 @@ bool session_group(struct session *session, const struct request *requests, size
     same = same && compare_events(session, before);
     if (!same)
         tell_group(session, requests, count);
+    count_seen(session, requests, count, before);
     bus_end_group(bus);
     faulty_store_fail(&session->faulty, FAULTY_ANY, 0, STORE_OK);
     return same;

@@ -9,6 +9,13 @@
 #include "tests/support/faulty_store.h"
 #include "tests/support/model.h"
 
+/* How often each was seen, over many sessions. */
+struct seen {
+    uint64_t requests[MESSAGE_TYPES];
+    uint64_t events[MESSAGE_TYPES];
+    uint64_t outcomes[OUTCOMES];
+};
+
 struct session {
     struct faulty_store faulty;
     struct fake_parts *fakes;
@@ -16,6 +23,7 @@ struct session {
     struct notation expected; /* scratch memory */
     struct notation actual;
     struct notation complaint; /* what differed, with the group in which it did */
+    struct seen *seen;         /* of the caller: what groups asked for and brought about; or NULL */
 };
 
 /* The store is the caller's and outlives the session. It must be empty. */

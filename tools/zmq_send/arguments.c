@@ -80,10 +80,15 @@ static bool pack_typed(msgpack_packer *out, const struct field *field, const cha
     case KIND_TYPES:
         pack_list(out, value);
         return true;
-    default:
-        pack_text(out, text_of(value));
-        return true;
+    case KIND_SKU:
+    case KIND_REF:
+    case KIND_ETA:
+    case KIND_FLAG:
+    case FIELD_KINDS:
+        break;
     }
+    pack_text(out, text_of(value));
+    return true;
 }
 
 /* An argument in its parts. */

@@ -135,14 +135,10 @@ static void move_on(struct json_stream *stream)
 /* Whether the value was cut out rightly all the same, so that the next one can be found. */
 static enum json_stream_result judge(const json_error_t *error)
 {
-    switch (json_error_code(error)) {
-    case json_error_duplicate_key:
-    case json_error_numeric_overflow:
-    case json_error_null_byte_in_key:
-        return JSON_STREAM_WRONG;
-    default:
-        return JSON_STREAM_BAD;
-    }
+    enum json_error_code code = json_error_code(error);
+    bool is_cut_rightly = code == json_error_duplicate_key || code == json_error_numeric_overflow ||
+                          code == json_error_null_byte_in_key;
+    return is_cut_rightly ? JSON_STREAM_WRONG : JSON_STREAM_BAD;
 }
 
 static enum json_stream_result parse(struct json_stream *stream, json_t **value)

@@ -5,6 +5,7 @@
 #ifndef TESTS_SUPPORT_MEMORY_STORE_INSIDE_H
 #define TESTS_SUPPORT_MEMORY_STORE_INSIDE_H
 
+#include "domain/effect.h"
 #include "store/wire/codec.h"
 #include "tests/support/memory_store/store.h"
 #include "tests/support/memory_store/table.h"
@@ -67,21 +68,16 @@ struct product *memory_state_product(const struct memory_state *state, struct te
 /* NULL: no memory. Requires: none of that SKU has an event yet. */
 struct product *memory_state_add_product(struct memory_state *state, struct text sku);
 
-/* Makes an event true for the product and for what is known of batches. False: no memory. */
+/* Makes an event true for the product, and for what is known of batches and lines. False: no
+ * memory. */
 bool memory_state_apply(struct memory_state *state, struct product *product,
-                        const struct memory_record *record);
-
-/* Makes it true for the lines. False: no memory. */
-bool memory_state_project(struct memory_state *state, struct memory_record *record);
+                        struct memory_record *record);
 
 bool memory_state_remember(struct memory_state *state, struct memory_reply *reply);
 
 /* Derives a state from the beginning of time. False: no memory. Requires: *state is zero. */
 bool memory_state_replay(struct memory_state *state, const struct memory_list *records,
                          const struct memory_list *replies);
-
-/* The line that an event put where it is. */
-struct order_line memory_line(const struct event *event);
 
 extern const struct reader_ops memory_reader_ops;
 

@@ -56,7 +56,7 @@ static enum store_result read_page(const struct memory_table *table, struct text
 static bool fill_line(struct arena *arena, const struct memory_entry *entry, void *row)
 {
     const struct memory_record *record = entry->value;
-    struct order_line line = memory_line(&record->event);
+    struct order_line line = effect_of(&record->event).line;
     struct line_view *view = row;
     view->qty = line.qty;
     return arena_text(arena, line.sku, &view->sku) &&

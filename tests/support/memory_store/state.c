@@ -46,36 +46,31 @@ static bool settle_product(struct memory_state *state, struct product *product)
     return true;
 }
 
+static bool move_line(struct memory_state *state, const struct effect *effect,
+                      struct memory_record *record)
+{
+    const struct order_line *line = &effect->line;
+    if (effect->on_line == LINE_PUT)
+        return memory_table_put(&state->lines, line->orderid, line->sku, record);
+    if (effect->on_line == LINE_GONE)
+        memory_table_remove(&state->lines, line->orderid, line->sku);
+    return true;
+}
+
 bool memory_state_apply(struct memory_state *state, struct product *product,
-                        const struct memory_record *record)
+                        struct memory_record *record)
 {
     const struct event *event = &record->event;
+    struct effect effect = effect_of(event);
     bool is_first = product_totals(product)->version == 0;
     if (!product_apply(product, event) || (is_first && !settle_product(state, product)))
         return false;
     state->newest[event->type] = event->seq;
-    if (event->type != MESSAGE_BATCH_CREATED)
-        return true;
-    struct text ref = event->as.batch_created.ref;
-    return memory_table_put(&state->batches, text_empty(), ref, product) &&
-           memory_table_put(&state->product_batches, event->sku, ref, product);
-}
-
-bool memory_state_project(struct memory_state *state, struct memory_record *record)
-{
-    const struct event *event = &record->event;
-    switch (event->type) {
-    case MESSAGE_ALLOCATED:
-        return memory_table_put(&state->lines, event->as.allocated.orderid, event->sku, record);
-    case MESSAGE_OUT_OF_STOCK:
-        return !event->as.out_of_stock.waiting ||
-               memory_table_put(&state->lines, event->as.out_of_stock.orderid, event->sku, record);
-    case MESSAGE_DEALLOCATED:
-        memory_table_remove(&state->lines, event->as.deallocated.orderid, event->sku);
-        return true;
-    default:
-        return true;
-    }
+    if (effect.on_batch == BATCH_NEW &&
+        (!memory_table_put(&state->batches, text_empty(), effect.batchref, product) ||
+         !memory_table_put(&state->product_batches, event->sku, effect.batchref, product)))
+        return false;
+    return move_line(state, &effect, record);
 }
 
 bool memory_state_remember(struct memory_state *state, struct memory_reply *reply)
@@ -91,27 +86,11 @@ bool memory_state_replay(struct memory_state *state, const struct memory_list *r
         struct product *product = memory_state_product(state, record->event.sku);
         if (product == NULL)
             product = memory_state_add_product(state, record->event.sku);
-        if (product == NULL || !memory_state_apply(state, product, record) ||
-            !memory_state_project(state, record))
+        if (product == NULL || !memory_state_apply(state, product, record))
             return false;
     }
     for (size_t i = 0; i < replies->count; i++)
         if (!memory_state_remember(state, replies->items[i]))
             return false;
     return true;
-}
-
-struct order_line memory_line(const struct event *event)
-{
-    if (event->type == MESSAGE_OUT_OF_STOCK)
-        return (struct order_line){.orderid = event->as.out_of_stock.orderid,
-                                   .sku = event->sku,
-                                   .qty = event->as.out_of_stock.qty,
-                                   .seq = event->seq};
-    return (struct order_line){.orderid = event->as.allocated.orderid,
-                               .sku = event->sku,
-                               .qty = event->as.allocated.qty,
-                               .batchref = event->as.allocated.batchref,
-                               .seq = event->seq,
-                               .older_seq = event->older_seq};
 }

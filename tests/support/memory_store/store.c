@@ -108,7 +108,7 @@ static enum store_result find_line(struct unit_of_work *unit, struct text orderi
         memory_table_find(&store_of(unit)->state.lines, orderid, sku);
     if (record == NULL)
         return STORE_NOT_FOUND;
-    *out = memory_line(&record->event);
+    *out = effect_of(&record->event).line;
     return STORE_OK;
 }
 
@@ -145,7 +145,7 @@ static enum store_result newest_lines(struct unit_of_work *unit, const struct pr
         return STORE_FAILED;
     event = newest_live(store, batch->newest);
     for (size_t i = 0; i < needed; i++) {
-        lines[i] = memory_line(event);
+        lines[i] = effect_of(event).line;
         event = newest_live(store, event->older_seq);
     }
     *out = lines;
@@ -202,13 +202,6 @@ static enum store_result append(struct unit_of_work *unit, struct product *produ
         return STORE_FAILED;
     *body = record->body;
     return STORE_OK;
-}
-
-static enum store_result project(struct unit_of_work *unit, const struct event *event)
-{
-    struct memory_store *store = store_of(unit);
-    bool done = memory_state_project(&store->state, memory_record_at(store, event->seq));
-    return done ? STORE_OK : STORE_FAILED;
 }
 
 static enum store_result recall(struct unit_of_work *unit, const struct request *request,
@@ -312,7 +305,6 @@ static const struct unit_of_work_ops unit_ops = {
     .line = find_line,
     .newest_lines = newest_lines,
     .append = append,
-    .project = project,
     .recall = recall,
     .remember = remember,
     .last_seq = last_seq,
