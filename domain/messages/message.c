@@ -73,7 +73,7 @@ struct text request_text(const struct request *request, const char *field)
         return request->id;
     for (size_t i = 0; i < info->field_count; i++) {
         const struct field *f = &info->fields[i];
-        bool is_text = f->kind == KIND_SKU || f->kind == KIND_REF;
+        bool is_text = f->kind == KIND_SKU || f->kind == KIND_REF || f->kind == KIND_ID;
         if (is_text && strcmp(f->name, field) == 0) {
             struct text found;
             memcpy(&found, (const char *)&request->as + f->offset, sizeof found);

@@ -12,7 +12,7 @@
 
 #define SKU_MAX_BYTES 64
 #define REF_MAX_BYTES 255
-#define ID_MAX_BYTES 64
+#define ID_MAX_BYTES 320 /* so that `ORDERID/SKU` fits, which is a good id */
 #define QTY_MAX 1000000000u
 #define LIMIT_MAX 10000u
 #define LIMIT_DEFAULT 1000u

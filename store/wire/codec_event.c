@@ -10,14 +10,13 @@ static const struct field common_fields[] = {
     {"time", KIND_SEQ, PRESENCE_REQUIRED, offsetof(struct event, time_ms)},
     {"sku", KIND_SKU, PRESENCE_REQUIRED, offsetof(struct event, sku)},
     {"version", KIND_SEQ, PRESENCE_REQUIRED, offsetof(struct event, version)},
-    {"cause", KIND_SKU, PRESENCE_OPTIONAL, offsetof(struct event, cause)},
+    {"cause", KIND_ID, PRESENCE_OPTIONAL, offsetof(struct event, cause)},
 };
 
 #define COMMON_FIELDS (sizeof common_fields / sizeof common_fields[0])
 #define PLACE_OF_TYPE 2
 
 _Static_assert(COMMON_FIELDS <= MESSAGE_FIELDS_MAX, "values of common fields need room");
-_Static_assert(ID_MAX_BYTES == SKU_MAX_BYTES, "the rule of KIND_SKU is that of a cause");
 
 bool codec_encode_event(struct codec *codec, const struct event *event, struct text *out)
 {

@@ -113,6 +113,8 @@ static bool read_value(enum field_kind kind, const msgpack_object *value, void *
         return read_name(value, SKU_MAX_BYTES, out);
     case KIND_REF:
         return read_name(value, REF_MAX_BYTES, out);
+    case KIND_ID:
+        return read_name(value, ID_MAX_BYTES, out);
     case KIND_QTY:
         return read_small(value, 1, QTY_MAX, out);
     case KIND_QTY_OR_ZERO:
@@ -170,6 +172,7 @@ bool has_value(const struct field *field, const void *base)
     switch (field->kind) {
     case KIND_SKU:
     case KIND_REF:
+    case KIND_ID:
         return !text_is_none(*(const struct text *)at);
     case KIND_ETA:
         return !date_is_none(*(const struct date *)at);
@@ -204,6 +207,7 @@ void pack_field(struct codec *codec, const struct field *field, const void *base
     switch (field->kind) {
     case KIND_SKU:
     case KIND_REF:
+    case KIND_ID:
         pack_text(codec, *(const struct text *)at);
         return;
     case KIND_QTY:

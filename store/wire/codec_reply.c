@@ -217,6 +217,13 @@ static void pack_done(struct codec *codec, const struct reply *reply, size_t com
         results[reply->type].pack(codec, reply);
 }
 
+/* What is remembered for its id comes back as it was, however often it is asked for. */
+static bool is_retryable(const struct reply *reply)
+{
+    const struct outcome_info *info = outcome_info(reply->outcome);
+    return info->retryable && !(info->remembered && !text_is_none(reply->id));
+}
+
 static void pack_refusal(struct codec *codec, const struct reply *reply, size_t common_pairs)
 {
     const struct outcome_info *info = outcome_info(reply->outcome);
@@ -226,7 +233,7 @@ static void pack_refusal(struct codec *codec, const struct reply *reply, size_t 
     pack_bool_pair(codec, "ok", false);
     pack_text_pair(codec, "error", text_of(info->code));
     pack_text_pair(codec, "message", (struct text){sentence.data, sentence.len});
-    pack_bool_pair(codec, "retryable", info->retryable);
+    pack_bool_pair(codec, "retryable", is_retryable(reply));
     pack_id(codec, reply);
 }
 

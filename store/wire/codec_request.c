@@ -4,9 +4,6 @@
 
 #include <assert.h>
 
-/* An `id` has the rule of a SKU, but stands in no row of the table. */
-_Static_assert(ID_MAX_BYTES == SKU_MAX_BYTES, "the rule of KIND_SKU is that of an id");
-
 /* What was found out about a request until it was refused. */
 struct finding {
     enum message_type type;
@@ -59,7 +56,7 @@ static enum outcome read_map(const msgpack_object_map *map, struct request *out,
     if (outcome != OUTCOME_DONE || !is_bad_id)
         return outcome;
     finding->about = text_of("id");
-    finding->rule = field_kind_rule(KIND_SKU);
+    finding->rule = field_kind_rule(KIND_ID);
     return OUTCOME_INVALID_FIELD;
 }
 

@@ -165,7 +165,7 @@ class Fields(NodeCase):
 
     def bad_values(self, kind):
         if kind in ("sku", "ref", "id"):
-            most = 255 if kind == "ref" else 64
+            most = {"sku": 64, "ref": 255, "id": 320}[kind]
             return (self.WRONG_TYPES["text"] + ["", "x" * (most + 1), "\u00e9" * (most // 2) + "xx"]
                     + [f"a{control}b" for control in self.CONTROLS])
         if kind in ("qty", "qty_or_zero", "limit"):
@@ -188,7 +188,7 @@ class Fields(NodeCase):
 
     def good_values(self, kind):
         if kind in ("sku", "ref", "id"):
-            most = 255 if kind == "ref" else 64
+            most = {"sku": 64, "ref": 255, "id": 320}[kind]
             return [unique("x"), unique("x").ljust(most, "y"), unique("\u00e9/%\u20ac \U0001f600"),
                     unique("\u00a0"), "\u00e9" * (most // 2)]
         if kind in ("qty", "qty_or_zero", "limit"):
@@ -425,6 +425,13 @@ class Errors(NodeCase):
         self.assertIs(reply["retryable"], True)
         self.assertEqual(reply["seq"], self.head + 1)
         self.assertEqual(self.client.head(), self.head + 1)
+
+    def test_out_of_stock_with_an_id(self):
+        """It is remembered, and so the same for ever."""
+        for _ in range(2):
+            reply = self.client.request("Allocate", orderid="o", sku=self.sku, qty=6, id="never")
+            self.assert_refused(reply, "out_of_stock", f"Out of stock for sku {self.sku}")
+            self.assertEqual((reply["retryable"], reply["seq"]), (False, self.head + 1))
 
     def test_id_reused(self):
         ident = unique("id")

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgpack
 import zmq
 
-from model import EVENT_FIELDS, RETRYABLE, Model
+from model import EVENT_FIELDS, Model, is_retryable
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = float(os.environ.get("E2E_DEADLINE", "20"))
@@ -209,7 +209,7 @@ def check_reply(reply):
     if not reply["ok"]:
         assert reply["error"] in CODES, reply
         assert type(reply["message"]) is str and reply["message"], reply
-        assert reply["retryable"] is (reply["error"] in RETRYABLE), reply
+        assert reply["retryable"] is is_retryable(reply["error"], "id" in reply), reply
     return reply
 
 

@@ -15,6 +15,13 @@ LIMIT_MAX = 10_000
 LIMIT_DEFAULT = 1_000
 STOCK_BATCHES_MAX = 1_000
 RETRYABLE = {"out_of_stock", "storage_full", "storage_failed"}
+
+
+def is_retryable(code, has_id):
+    """A refusal that is remembered for its id comes back as it was."""
+    return code in RETRYABLE and not (code == "out_of_stock" and has_id)
+
+
 # What is refused for its shape, or for its id, leaves nothing behind.
 NOT_REMEMBERED = {"unknown_type", "unknown_field", "missing_field", "invalid_field", "id_reused"}
 
@@ -56,7 +63,7 @@ def is_types(value):
 KINDS = {
     "sku": lambda v: is_name(v, 64),
     "ref": lambda v: is_name(v, 255),
-    "id": lambda v: is_name(v, 64),
+    "id": lambda v: is_name(v, 320),
     "qty": lambda v: is_int(v, 1, QTY_MAX),
     "qty_or_zero": lambda v: is_int(v, 0, QTY_MAX),
     "eta": lambda v: v is None or is_date(v),
@@ -169,7 +176,7 @@ class Model:
                 reply = {"ok": True, **getattr(self, kind)(**fields)}
         except Refused as refusal:
             code = refusal.args[0]
-            reply = {"ok": False, "error": code, "retryable": code in RETRYABLE}
+            reply = {"ok": False, "error": code, "retryable": is_retryable(code, ident is not None)}
         if ident is not None and KINDS["id"](ident):
             reply["id"] = ident
         if kind in COMMANDS:

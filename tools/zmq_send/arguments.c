@@ -82,6 +82,7 @@ static bool pack_typed(msgpack_packer *out, const struct field *field, const cha
         return true;
     case KIND_SKU:
     case KIND_REF:
+    case KIND_ID:
     case KIND_ETA:
     case KIND_FLAG:
     case FIELD_KINDS:

@@ -191,7 +191,7 @@ static const struct {
     {"bad id", "{'id':1,'type':'GetStock','sku':'s'}", OUTCOME_INVALID_FIELD, "id", "GetStock",
      NULL},
     {"empty id", "{'id':'','type':'Ping'}", OUTCOME_INVALID_FIELD, "id", "Ping", NULL},
-    {"long id", "{'id':'i'*65,'type':'Ping'}", OUTCOME_INVALID_FIELD, "id", "Ping", NULL},
+    {"long id", "{'id':'i'*321,'type':'Ping'}", OUTCOME_INVALID_FIELD, "id", "Ping", NULL},
     {"id with a control character", "{'id':'a\nb','type':'Ping'}", OUTCOME_INVALID_FIELD, "id",
      "Ping", NULL},
     {"array id", "{'id':['i'],'type':'Ping'}", OUTCOME_INVALID_FIELD, "id", "Ping", NULL},

@@ -108,6 +108,16 @@ static const struct {
     {{.outcome = OUTCOME_OUT_OF_STOCK, .type = MESSAGE_ALLOCATE, .about = T("s"), .seq = 6},
      "{'ok':false,'error':'out_of_stock','message':'Out of stock for sku s','retryable':true,"
      "'seq':6}"},
+    {{.outcome = OUTCOME_OUT_OF_STOCK,
+      .type = MESSAGE_ALLOCATE,
+      .about = T("s"),
+      .id = T("i"),
+      .seq = 6},
+     "{'ok':false,'error':'out_of_stock','message':'Out of stock for sku s','retryable':false,"
+     "'id':'i','seq':6}"},
+    {{.outcome = OUTCOME_STORAGE_FULL, .type = MESSAGE_ALLOCATE, .id = T("i")},
+     "{'ok':false,'error':'storage_full','message':'No space left in the store',"
+     "'retryable':true,'id':'i','seq':0}"},
     {{.outcome = OUTCOME_ID_REUSED, .type = MESSAGE_DEALLOCATE, .about = T("i"), .id = T("i")},
      "{'ok':false,'error':'id_reused','message':'Id was used with another request: i',"
      "'retryable':false,'id':'i','seq':0}"},
