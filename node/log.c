@@ -170,22 +170,41 @@ void log_printf(struct logger *logger, enum log_level level, const char *format,
     logger->log(logger, level, message);
 }
 
+static void log_counted(struct logger *logger, enum log_level level, const char *message,
+                        uint64_t more)
+{
+    if (more > 0)
+        log_printf(logger, level, "%s (and %" PRIu64 " more like it, not logged)", message, more);
+    else
+        logger->log(logger, level, message);
+}
+
 void log_limited(struct logger *logger, struct log_limit *limit, uint64_t now_ms,
                  enum log_level level, const char *format, ...)
 {
-    if (now_ms < limit->quiet_until_ms) {
-        limit->suppressed++;
+    bool is_quiet = now_ms < limit->quiet_until_ms;
+    if (is_quiet && limit->suppressed++ > 0)
         return;
-    }
     char message[LOG_MESSAGE_BYTES - 64]; /* leaves room for the count */
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    if (limit->suppressed > 0)
-        log_printf(logger, level, "%s (and %" PRIu64 " more like it, not logged)", message,
-                   limit->suppressed);
-    else
-        logger->log(logger, level, message);
-    *limit = (struct log_limit){.quiet_until_ms = now_ms + LIMIT_MS};
+    limit->level = level;
+    if (is_quiet) {
+        snprintf(limit->first, sizeof limit->first, "%.255s", message);
+        return;
+    }
+    log_counted(logger, level, message, limit->suppressed);
+    limit->suppressed = 0;
+    limit->quiet_until_ms = now_ms + LIMIT_MS;
+}
+
+void log_rest(struct logger *logger, struct log_limit *limit, uint64_t now_ms, bool now)
+{
+    if (limit->suppressed == 0 || (!now && now_ms < limit->quiet_until_ms))
+        return;
+    log_counted(logger, limit->level, limit->first, limit->suppressed - 1);
+    limit->suppressed = 0;
+    limit->quiet_until_ms = now_ms + LIMIT_MS;
 }

@@ -45,11 +45,15 @@ void node_log_always(struct node_log *log, const char *format, ...)
 void log_printf(struct logger *logger, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+#define LOG_LIMIT_SAMPLE_BYTES 256
+
 /* Keeps one kind of message, which strangers can cause, from being a flood. Starts as {0}. It is of
  * one thread. */
 struct log_limit {
     uint64_t quiet_until_ms;
     uint64_t suppressed; /* since the last one that was logged */
+    enum log_level level;
+    char first[LOG_LIMIT_SAMPLE_BYTES]; /* of those: it stands for the others in log_rest */
 };
 
 /* As log_printf, but once in a second at most for each `limit`; then with the number of those that
@@ -57,6 +61,10 @@ struct log_limit {
 void log_limited(struct logger *logger, struct log_limit *limit, uint64_t now_ms,
                  enum log_level level, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+
+/* Logs what was left out, once its second has passed, or `now`: else the last ones of a flood would
+ * never be told. To be called now and then, and at the end. */
+void log_rest(struct logger *logger, struct log_limit *limit, uint64_t now_ms, bool now);
 
 /* Makes a string fit for one line: control characters and what is no UTF-8 become `?`. */
 void log_clean(char *string);

@@ -12,6 +12,7 @@
 #include "store/wire/codec.h"
 #include "store/lmdb/store.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ struct node {
     uint64_t now_ms;                        /* at the start of the turn */
     uint64_t heartbeat_ms;                  /* when the next one is due */
     struct log_limit failure_limit;
+    bool tells_groups; /* the log takes what is for debugging */
 };
 
 /* ---- bootstrap ---- */
@@ -125,6 +127,7 @@ void node_block_signals(void)
     sigset_t set = stop_signals();
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);  /* there is nothing to be read again yet */
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk */
 }
 
@@ -147,6 +150,7 @@ struct node *node_new(const struct config *config, struct node_log *log,
         return NULL;
     }
     node->logger = &log->port;
+    node->tells_groups = log->level >= LOG_DEBUG;
     node->signal_fd = -1;
     node->started_ms = node->now_ms = node->heartbeat_ms = monotonic_ms();
     size_t upstreams = config->upstream.count; /* connections that are made later */
@@ -322,6 +326,11 @@ static bool serve_group(struct node *node)
         log_limited(node->logger, &node->failure_limit, node->now_ms, LOG_ERROR,
                     result == STORE_FULL ? "no space left in the store: commands are refused"
                                          : "the store failed: commands are refused");
+    if (node->tells_groups)
+        log_printf(
+            node->logger, LOG_DEBUG,
+            "a group of %zu requests and %zu messages of upstream is committed up to seq %" PRIu64,
+            from_router, from_upstream, bus_last_seq(node->bus));
     for (size_t i = 0; i < from_upstream; i++)
         upstream_outcome(node->upstream, result == STORE_OK, bus_reply(node->bus, i)->outcome,
                          node->now_ms);
@@ -389,6 +398,14 @@ static void wait_for_work(struct node *node)
     begin_turn(node);
 }
 
+/* Tells what limited lines left out. */
+static void tell_rest(struct node *node, bool now)
+{
+    log_rest(node->logger, &node->failure_limit, node->now_ms, now);
+    log_rest(node->logger, &node->notifier.limit, node->now_ms, now);
+    upstream_log_rest(node->upstream, node->now_ms, now);
+}
+
 /* False: the store broke. */
 static bool turn(struct node *node)
 {
@@ -400,6 +417,7 @@ static bool turn(struct node *node)
     if (node->now_ms >= node->heartbeat_ms) {
         pulse(node, TOPIC_HEARTBEAT);
         node->heartbeat_ms = node->now_ms + HEARTBEAT_MS;
+        tell_rest(node, false);
     }
     return true;
 }
@@ -414,6 +432,7 @@ static bool finish(struct node *node)
     while (!router_is_done(node->router) && node->now_ms < end_ms)
         if (!turn(node))
             return false;
+    tell_rest(node, true);
     return true;
 }
 

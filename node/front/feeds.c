@@ -20,6 +20,9 @@ struct feed {
     uint64_t try_ms;          /* when to connect the next time */
     unsigned tries;        /* since it was connected: other addresses of a name have their turn */
     struct lookup *lookup; /* of its name, while that is under way */
+    bool is_up;            /* subscribed to */
+    bool is_told;          /* that it is not */
+    struct log_limit limit;
 };
 
 struct feed *feeds_new(const struct config *config)
@@ -43,8 +46,28 @@ void feeds_destroy(struct front *front)
 
 /* ---- connecting ---- */
 
+/* That an upstream node cannot be reached, or has gone, is told once, until it is there. */
+static void tell_down(struct front *front, struct feed *feed)
+{
+    if (!feed->is_told)
+        log_limited(front->logger, &feed->limit, front->now_ms, LOG_WARN, "upstream %s %s",
+                    feed->endpoint, feed->is_up ? "has ended the connection" : "cannot be reached");
+    feed->is_told = true;
+    feed->is_up = false;
+}
+
+static void tell_up(struct front *front, struct feed *feed)
+{
+    log_limited(front->logger, &feed->limit, front->now_ms, LOG_INFO, "upstream %s is connected",
+                feed->endpoint);
+    feed->is_up = true;
+    feed->is_told = false;
+}
+
 static void try_later(struct front *front, struct feed *feed)
 {
+    if (!front->has_stopped_reading)
+        tell_down(front, feed);
     feed->try_ms = front->now_ms + RECONNECT_MS;
     feed->tries++;
 }
@@ -108,8 +131,10 @@ static void look_at(struct front *front, struct feed *feed)
 
 void feeds_tick(struct front *front)
 {
-    for (size_t i = 0; i < front->feed_count; i++)
+    for (size_t i = 0; i < front->feed_count; i++) {
         look_at(front, &front->feeds[i]);
+        log_rest(front->logger, &front->feeds[i].limit, front->now_ms, false);
+    }
 }
 
 /* The socket is connected: greet. */
@@ -134,6 +159,7 @@ static void subscribe(struct front *front, struct peer *peer)
     frame[header] = 1;
     memcpy(frame + header + 1, TOPIC, strlen(TOPIC));
     peer->as.feeding.feed->tries = 0;
+    tell_up(front, peer->as.feeding.feed);
     peer_put(front, peer, frame, header + 1 + strlen(TOPIC));
 }
 

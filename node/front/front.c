@@ -291,7 +291,9 @@ static bool is_idle(const struct front *front)
     bool is_paused = false;
     for (size_t i = 0; i < LISTENER_COUNT; i++)
         is_paused = is_paused || front->accepting[i].is_paused;
-    return LIST_EMPTY(&front->peers) && front->feed_count == 0 && !is_paused && !front->has_to_trim;
+    bool has_to_tell = front->cut_limit.suppressed + front->refused_limit.suppressed > 0;
+    return LIST_EMPTY(&front->peers) && front->feed_count == 0 && !is_paused &&
+           !front->has_to_trim && !has_to_tell;
 }
 
 static int time_to_wait(const struct front *front)
@@ -367,6 +369,8 @@ static void finish(struct front *front)
     bool is_more = true;
     while ((is_more || !is_all_sent(front)) && front->now_ms < end_ms)
         is_more = turn(front, is_more ? 0 : (int)(end_ms - front->now_ms));
+    log_rest(front->logger, &front->cut_limit, front->now_ms, true);
+    log_rest(front->logger, &front->refused_limit, front->now_ms, true);
 }
 
 static void *run(void *argument)

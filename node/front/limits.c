@@ -197,4 +197,6 @@ void peers_tick(struct front *front)
         tick(front, peer);
     }
     trim(front);
+    log_rest(front->logger, &front->cut_limit, front->now_ms, false);
+    log_rest(front->logger, &front->refused_limit, front->now_ms, false);
 }

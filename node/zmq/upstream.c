@@ -81,6 +81,11 @@ static void count_bad(struct upstream *upstream, uint64_t now_ms, const char *wh
                 "upstream message not carried out: %s", why);
 }
 
+void upstream_log_rest(struct upstream *upstream, uint64_t now_ms, bool now)
+{
+    log_rest(upstream->logger, &upstream->bad_limit, now_ms, now);
+}
+
 /* Fills the next slot with a command that makes sense. */
 static bool take_new(struct upstream *upstream, uint64_t now_ms)
 {

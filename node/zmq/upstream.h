@@ -33,6 +33,9 @@ bool upstream_next(struct upstream *upstream, uint64_t now_ms, struct request *o
 void upstream_outcome(struct upstream *upstream, bool committed, enum outcome outcome,
                       uint64_t now_ms);
 
+/* log_rest for what was said of bad messages. */
+void upstream_log_rest(struct upstream *upstream, uint64_t now_ms, bool now);
+
 void upstream_end_group(struct upstream *upstream);
 
 #endif

@@ -14,6 +14,7 @@ struct product_cache {
     size_t memory;       /* bytes of all products */
     size_t ahead_memory; /* of those that are ahead */
     size_t capacity_bytes;
+    uint64_t seed;                 /* of the hash */
     struct cached_product *newest; /* by last use, of those that may go */
     struct cached_product *oldest;
     struct cached_product *last; /* found or added last */
@@ -21,7 +22,7 @@ struct product_cache {
     struct lazy_order ahead; /* listed since a list was taken last */
 };
 
-struct product_cache *product_cache_new(size_t capacity_bytes)
+struct product_cache *product_cache_new(size_t capacity_bytes, uint64_t seed)
 {
     struct product_cache *cache = calloc(1, sizeof *cache);
     if (cache == NULL)
@@ -29,6 +30,7 @@ struct product_cache *product_cache_new(size_t capacity_bytes)
     cache->buckets = calloc(BUCKETS_AT_FIRST, sizeof *cache->buckets);
     cache->bucket_count = BUCKETS_AT_FIRST;
     cache->capacity_bytes = capacity_bytes;
+    cache->seed = seed;
     if (cache->buckets == NULL)
         product_cache_destroy(&cache);
     return cache;
@@ -72,9 +74,9 @@ static void link_as_newest(struct product_cache *cache, struct cached_product *c
     cache->newest = cached;
 }
 
-static uint32_t hash_of(struct text sku)
+static uint32_t hash_of(const struct product_cache *cache, struct text sku)
 {
-    return (uint32_t)hash_bytes(sku.data, sku.len, 0);
+    return (uint32_t)hash_bytes(sku.data, sku.len, cache->seed);
 }
 
 static struct cached_product **bucket_of(struct product_cache *cache, uint32_t hash)
@@ -84,7 +86,7 @@ static struct cached_product **bucket_of(struct product_cache *cache, uint32_t h
 
 static struct cached_product *find(const struct product_cache *cache, struct text sku)
 {
-    uint32_t hash = hash_of(sku);
+    uint32_t hash = hash_of(cache, sku);
     struct cached_product *cached = cache->buckets[hash & (cache->bucket_count - 1)];
     while (cached != NULL &&
            (cached->hash != hash || !text_equal(product_sku(cached->product), sku)))
@@ -162,7 +164,7 @@ struct cached_product *product_cache_add(struct product_cache *cache, struct pro
     struct text sku = product_sku(product);
     cached->product = product;
     cached->carried = carried;
-    cached->hash = hash_of(sku);
+    cached->hash = hash_of(cache, sku);
     cached->memory = memory_of(cached);
     cached->next_in_bucket = *bucket_of(cache, cached->hash);
     *bucket_of(cache, cached->hash) = cached;

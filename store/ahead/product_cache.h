@@ -21,8 +21,8 @@ struct cached_product {
 
 struct product_cache;
 
-/* NULL: no memory. */
-struct product_cache *product_cache_new(size_t capacity_bytes);
+/* `seed` is that of the hash of SKUs, hash_new_seed. NULL: no memory. */
+struct product_cache *product_cache_new(size_t capacity_bytes, uint64_t seed);
 void product_cache_destroy(struct product_cache **cache);
 
 /* NULL: it is not there. */

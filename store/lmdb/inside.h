@@ -75,7 +75,7 @@ struct lmdb_store {
 
     struct remembered_index *index;
     uint64_t ids_kept;
-    uint64_t hash_seed;            /* so that nobody can choose ids that collide */
+    uint64_t hash_seed;            /* so that nobody can choose ids or SKUs that collide */
     struct asked asked;            /* texts of the open unit */
     struct index_changes added;    /* by the open unit */
     struct index_changes outdated; /* by the open unit: to be removed once it is committed */

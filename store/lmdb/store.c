@@ -1,9 +1,10 @@
 #include "store/lmdb/inside.h"
 
+#include "store/hash.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #define TAIL_EVENTS 256u /* of the log that are looked at when the store is opened */
 #define PRODUCTS_PART 4u /* of the cache: products of a round, and as many of the next */
@@ -90,9 +91,8 @@ static bool make_parts(struct lmdb_store *store, const struct lmdb_store_options
 {
     store->codec = codec_new();
     store->arena = arena_new();
-    store->cache = product_cache_new(options->cache_bytes);
-    bool seeded = getrandom(&store->hash_seed, sizeof store->hash_seed, 0) ==
-                  (ssize_t)sizeof store->hash_seed;
+    bool seeded = hash_new_seed(&store->hash_seed);
+    store->cache = product_cache_new(options->cache_bytes, store->hash_seed);
     return lmdb_lines_open(store) && seeded && store->codec != NULL && store->arena != NULL &&
            store->cache != NULL;
 }

@@ -24,6 +24,7 @@ struct verify_table {
     struct verify_item **buckets;
     size_t capacity;
     size_t count;
+    uint64_t seed; /* of the hash; chosen with the first item */
 };
 
 /* NULL: there is none. */

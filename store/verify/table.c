@@ -15,7 +15,7 @@ void *verify_table_find(const struct verify_table *table, struct text key)
 {
     if (table->capacity == 0)
         return NULL;
-    uint64_t hash = hash_bytes(key.data, key.len, 0);
+    uint64_t hash = hash_bytes(key.data, key.len, table->seed);
     struct verify_item *item = *bucket_of(table, hash);
     while (item != NULL && !(item->hash == hash && text_equal(item->key, key)))
         item = item->next;
@@ -26,7 +26,10 @@ static bool grow(struct verify_table *table)
 {
     struct verify_table larger = {.capacity =
                                       table->capacity > 0 ? 2 * table->capacity : FIRST_CAPACITY,
-                                  .count = table->count};
+                                  .count = table->count,
+                                  .seed = table->seed};
+    if (table->capacity == 0 && !hash_new_seed(&larger.seed))
+        return false;
     larger.buckets = calloc(larger.capacity, sizeof *larger.buckets);
     if (larger.buckets == NULL)
         return false;
@@ -55,7 +58,7 @@ void *verify_table_add(struct verify_table *table, struct text key, size_t size)
     if (key.len > 0)
         memcpy(copy, key.data, key.len);
     item->key = (struct text){copy, key.len};
-    item->hash = hash_bytes(key.data, key.len, 0);
+    item->hash = hash_bytes(key.data, key.len, table->seed);
     struct verify_item **bucket = bucket_of(table, item->hash);
     item->next = *bucket;
     *bucket = item;
@@ -93,5 +96,5 @@ void verify_table_release(struct verify_table *table)
         }
     }
     free(table->buckets);
-    *table = (struct verify_table){NULL, 0, 0};
+    *table = (struct verify_table){.buckets = NULL};
 }

@@ -106,6 +106,9 @@ class Options(ProgramCase):
             node.stop()
             lines = [line for line in node.stderr().splitlines() if "ready commands=" in line]
             self.assertEqual(len(lines), 1, node.stderr())
+            groups = len(re.findall(r" DEBUG a group of 1 requests .* is committed up to seq [12]\n",
+                                    node.stderr()))
+            self.assertEqual(groups, 2 if level == "debug" else 0)
             self.assertRegex(lines[0], r"ready commands=tcp://127\.0\.0\.1:[1-9][0-9]* "
                                        r"events=tcp://127\.0\.0\.1:[1-9][0-9]*$")
 
@@ -504,6 +507,14 @@ class End(ProgramCase):
             if topic not in (b"Heartbeat/", b"Welcome/"):
                 events.append((topic, body))
         return events
+
+    def test_sighup_ends_nothing(self):
+        node = self.node().start()
+        with Client(node) as client:
+            for _ in range(3):
+                node.send_signal(signal.SIGHUP)
+                client.ask("Ping")
+        node.stop()
 
     def test_twice(self):
         node = self.node().start()

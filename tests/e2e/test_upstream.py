@@ -65,6 +65,32 @@ class UpstreamCase(unittest.TestCase):
         return self.client.ask("GetBatch", ref=ref)["qty"]
 
 
+class Told(unittest.TestCase):
+    def test_whether_it_is_there(self):
+        """Once for each change, however often the node tries."""
+        feed = Feed()
+        endpoint = feed.endpoint
+        feed.socket.close()
+        node = Node("--upstream", endpoint)
+        self.addCleanup(node.close)
+        node.start()
+        wait_until(lambda: f" WARN upstream {endpoint} cannot be reached\n" in node.stderr(), "told")
+        with context.socket(zmq.XPUB) as socket:
+            wait_until(lambda: self.bound(socket, endpoint), "its port is free")
+            wait_until(lambda: f" INFO upstream {endpoint} is connected\n" in node.stderr(), "told")
+        wait_until(lambda: f" WARN upstream {endpoint} has ended the connection\n" in node.stderr(),
+                   "told")
+        self.assertEqual(node.stderr().count(f"upstream {endpoint}"), 3)
+
+    @staticmethod
+    def bound(socket, endpoint):
+        try:
+            socket.bind(endpoint)
+            return True
+        except zmq.ZMQError:
+            return False
+
+
 class Upstream(UpstreamCase):
     def test_it_is_change_batch_quantity(self):
         self.client.ask("Allocate", orderid="o", sku="CHAIR", qty=8)

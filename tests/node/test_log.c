@@ -143,6 +143,25 @@ static void test_limits_a_flood_to_a_line_a_second(void **state)
                              " WARN other\n" TIME " WARN flood 2\n" TIME " WARN flood 3\n$");
 }
 
+/* What stands behind the last line of a flood is told when its second is over, or at the end. */
+static void test_the_rest_of_a_flood_is_told(void **state)
+{
+    (void)state;
+    start(LOG_INFO);
+    struct log_limit limit = {0};
+    for (int i = 0; i < 5; i++)
+        log_limited(&fixture.log.port, &limit, 1000, LOG_WARN, "flood %d", i);
+    log_rest(&fixture.log.port, &limit, 1999, false);
+    log_rest(&fixture.log.port, &limit, 2000, false);
+    log_rest(&fixture.log.port, &limit, 9000, false); /* nothing more */
+    log_limited(&fixture.log.port, &limit, 9000, LOG_WARN, "again");
+    log_limited(&fixture.log.port, &limit, 9001, LOG_WARN, "last");
+    log_rest(&fixture.log.port, &limit, 9002, true);
+    assert_matches(finish(), "^" TIME " WARN flood 0\n" TIME
+                             " WARN flood 1 \\(and 3 more like it, not logged\\)\n" TIME
+                             " WARN again\n" TIME " WARN last\n$");
+}
+
 /* ---- where nobody reads ---- */
 
 static size_t count_of(const char *text, const char *part)
@@ -306,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_keeps_a_message_on_one_line),
         cmocka_unit_test(test_cuts_a_long_message),
         cmocka_unit_test(test_limits_a_flood_to_a_line_a_second),
+        cmocka_unit_test(test_the_rest_of_a_flood_is_told),
         cmocka_unit_test(test_a_full_pipe_is_not_waited_for),
         cmocka_unit_test(test_a_full_socket_is_not_waited_for),
         cmocka_unit_test(test_a_line_that_was_begun_is_ended_first),
