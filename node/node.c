@@ -70,7 +70,8 @@ static bool open_store(struct node *node, const struct config *config, char *err
     return node->store != NULL;
 }
 
-/* The node's own sockets first: the front connects to them. Nobody is served before front_start. */
+/* The node's own sockets first: the front connects to them. Nobody is served before start_serving.
+ */
 static bool open_sockets(struct node *node, const struct config *config, char *error)
 {
     node->context = zmq_ctx_new();
@@ -87,7 +88,12 @@ static bool open_sockets(struct node *node, const struct config *config, char *e
     if (node->upstream != NULL)
         node->front = front_new(node->context, config, node->logger, error);
     CRASH_POINT(commands_bound);
-    if (node->front == NULL)
+    return node->front != NULL;
+}
+
+static bool start_serving(struct node *node, char *error)
+{
+    if (!front_make_room(node->front, error))
         return false;
     snprintf(error, NODE_ERROR_BYTES, "cannot start the front of the sockets");
     event_socket_set_front(node->events, node->front);
@@ -156,8 +162,9 @@ struct node *node_new(const struct config *config, struct node_log *log,
     size_t upstreams = config->upstream.count; /* connections that are made later */
     if (!watch_signals(node, error) ||
         !descriptors_suffice(DESCRIPTORS_OF_SETUP + upstreams, error) ||
-        !open_store(node, config, error) || !open_sockets(node, config, error) ||
-        !make_bus(node, error) || !descriptors_suffice(upstreams, error))
+        !open_sockets(node, config, error) || !open_store(node, config, error) ||
+        !make_bus(node, error) || !descriptors_suffice(upstreams, error) ||
+        !start_serving(node, error))
         node_destroy(&node);
     return node;
 }

@@ -29,25 +29,6 @@ static bool fail(char *error, const char *what)
     return false;
 }
 
-/* All other descriptors are open: the rest is for connections. */
-static bool make_slots(struct front *front, char *error)
-{
-    size_t most = descriptors_for_connections();
-    if (most > budget_connections_max(&front->budget))
-        most = budget_connections_max(&front->budget);
-    front->connections_max = most < CONNECTIONS_MAX ? (uint32_t)most : CONNECTIONS_MAX;
-    front->slot_count = front->connections_max + LEFT_MAX;
-    front->slots = calloc(front->slot_count, sizeof(struct peer *));
-    front->free_slots = malloc(front->slot_count * sizeof *front->free_slots);
-    front->states = calloc(front->slot_count, sizeof *front->states);
-    snprintf(error, FRONT_ERROR_BYTES, "no memory");
-    if (front->slots == NULL || front->free_slots == NULL || front->states == NULL)
-        return false;
-    for (uint32_t i = 0; i < front->slot_count; i++)
-        front->free_slots[front->free_count++] = front->slot_count - 1 - i;
-    return true;
-}
-
 static bool make_memory(struct front *front, const struct config *config)
 {
     front->budget = budget_of((size_t)config->max_memory_mib << 20);
@@ -126,8 +107,7 @@ struct front *front_new(void *context, const struct config *config, struct logge
     front->now_ms = front->tick_ms = monotonic_ms();
     if (!make_memory(front, config) || !make_inside(front, context, error) ||
         !open_listener(front, LISTENER_COMMANDS, PEER_CLIENT, config->commands, error) ||
-        !open_listener(front, LISTENER_EVENTS, PEER_SUBSCRIBER, config->events, error) ||
-        !make_slots(front, error))
+        !open_listener(front, LISTENER_EVENTS, PEER_SUBSCRIBER, config->events, error))
         front_destroy(&front);
     return front;
 }
@@ -393,6 +373,24 @@ const char *front_commands(const struct front *front)
 const char *front_events(const struct front *front)
 {
     return front->accepting[LISTENER_EVENTS].listener.bound;
+}
+
+bool front_make_room(struct front *front, char error[FRONT_ERROR_BYTES])
+{
+    size_t most = descriptors_for_connections();
+    if (most > budget_connections_max(&front->budget))
+        most = budget_connections_max(&front->budget);
+    front->connections_max = most < CONNECTIONS_MAX ? (uint32_t)most : CONNECTIONS_MAX;
+    front->slot_count = front->connections_max + LEFT_MAX;
+    front->slots = calloc(front->slot_count, sizeof(struct peer *));
+    front->free_slots = malloc(front->slot_count * sizeof *front->free_slots);
+    front->states = calloc(front->slot_count, sizeof *front->states);
+    snprintf(error, FRONT_ERROR_BYTES, "no memory");
+    if (front->slots == NULL || front->free_slots == NULL || front->states == NULL)
+        return false;
+    for (uint32_t i = 0; i < front->slot_count; i++)
+        front->free_slots[front->free_count++] = front->slot_count - 1 - i;
+    return true;
 }
 
 bool front_start(struct front *front)

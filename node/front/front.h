@@ -54,8 +54,12 @@ struct front *front_new(void *context, const struct config *config, struct logge
 const char *front_commands(const struct front *front);
 const char *front_events(const struct front *front);
 
-/* Starts the thread. False: it cannot. Signals are for the main thread: they are blocked already
- * (node_block_signals). */
+/* Makes room for as many connections as there may be. Requires: all other descriptors are open, the
+ * rest is for connections. False: no memory; `error` says so. */
+bool front_make_room(struct front *front, char error[FRONT_ERROR_BYTES]);
+
+/* Starts the thread. Requires: there is room. False: it cannot. Signals are for the main thread:
+ * they are blocked already (node_block_signals). */
 bool front_start(struct front *front);
 
 /* Nothing more is read from anybody, and ROUTE_END follows what was passed on. */

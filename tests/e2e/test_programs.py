@@ -228,6 +228,7 @@ class CannotStart(ProgramCase):
         endpoint = f"tcp://127.0.0.1:{taken.bind_to_random_port('tcp://127.0.0.1')}"
         for option in ("--commands", "--events"):
             self.assert_exit(self.run_node(option, endpoint), 1, endpoint)
+        self.assertFalse((self.home / "data").exists(), "no store is made for it")
 
     def test_ipc_path_taken(self):
         """libzmq would take the path from whoever has it, and remove a file that stands there."""

@@ -48,7 +48,7 @@ HAPPENED, NOT_HAPPENED = "unanswered, had happened", "unanswered, had not happen
 
 def points_of_the_sources():
     layers = ("domain", "bus", "store", "node")
-    files = [file for layer in layers for file in (ROOT / layer).glob("*.c")]
+    files = [file for layer in layers for file in (ROOT / layer).rglob("*.c")]
     return Counter(name for file in files
                    for name in re.findall(r"\bCRASH_POINT\((\w+)\)", file.read_text()))
 
