@@ -61,6 +61,14 @@ enum store_result dispatch_event(struct handling *h, struct product *product,
     return result;
 }
 
+bool dispatch_is_handled(enum message_type type)
+{
+    for (size_t i = 0; i < COUNT_OF(handlers_in_transaction); i++)
+        if (handlers_in_transaction[i].event == type)
+            return true;
+    return false;
+}
+
 bool dispatch_is_awaited(enum message_type type)
 {
     for (size_t i = 0; i < COUNT_OF(handlers_after_commit); i++)

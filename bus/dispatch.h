@@ -11,6 +11,9 @@ enum store_result dispatch_request(struct handling *h, const struct request *req
 enum store_result dispatch_event(struct handling *h, struct product *product,
                                  const struct event *event);
 
+/* True where an event of that type has handlers within the transaction. */
+bool dispatch_is_handled(enum message_type type);
+
 /* True where an event of that type has handlers after the commit. */
 bool dispatch_is_awaited(enum message_type type);
 

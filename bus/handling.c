@@ -61,7 +61,7 @@ enum store_result handling_record(struct handling *h, struct product *product)
         result = unit_append(h->parts.unit, product, event, &body);
         if (result == STORE_OK && !keep_for_publishing(h, event, body))
             result = STORE_FAILED;
-        if (result == STORE_OK)
+        if (result == STORE_OK && dispatch_is_handled(event->type))
             result = handling_raise(h, product, event);
     }
     h->decided.count = 0;

@@ -4,8 +4,8 @@
 
 #include "domain/messages/message.h"
 
-/* One command may displace some million lines, each of them three events; more is refused. */
-#define QUEUE_MAX ((size_t)16 * 1024 * 1024)
+/* One command may displace two million lines, each of which waits here: 300 MB. More is refused. */
+#define QUEUE_MAX ((size_t)2 * 1024 * 1024)
 
 struct queued {
     struct product *product; /* of the event */
