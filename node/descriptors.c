@@ -15,7 +15,7 @@ static size_t count_open(size_t limit)
     return count;
 }
 
-bool descriptors_suffice(size_t to_come, char error[DESCRIPTORS_ERROR_BYTES])
+bool descriptors_suffice(size_t to_come, char error[ERROR_BYTES])
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
@@ -24,7 +24,7 @@ bool descriptors_suffice(size_t to_come, char error[DESCRIPTORS_ERROR_BYTES])
     size_t needed = own + DESCRIPTORS_FOR_FILES + DESCRIPTORS_CONNECTIONS_MIN;
     if (limit.rlim_cur >= needed)
         return true;
-    snprintf(error, DESCRIPTORS_ERROR_BYTES,
+    snprintf(error, ERROR_BYTES,
              "too few file descriptors: the limit is %zu, and %zu are needed (%zu of its own, "
              "%d in reserve, %d for connections): ulimit -n, or LimitNOFILE= of systemd",
              (size_t)limit.rlim_cur, needed, own, DESCRIPTORS_FOR_FILES,

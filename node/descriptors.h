@@ -3,6 +3,8 @@
 #ifndef NODE_DESCRIPTORS_H
 #define NODE_DESCRIPTORS_H
 
+#include "domain/base/error.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -13,11 +15,9 @@ enum {
         32 /* one for each connection, and so many there must be room for */
 };
 
-#define DESCRIPTORS_ERROR_BYTES 512
-
 /* `to_come`: how many the node will open beside those. False: the limit is too low; `error` says
  * how high it must be, in one line. */
-bool descriptors_suffice(size_t to_come, char error[DESCRIPTORS_ERROR_BYTES]);
+bool descriptors_suffice(size_t to_come, char error[ERROR_BYTES]);
 
 /* How many are left for connections; 0: none. Requires: all others are open. */
 size_t descriptors_for_connections(void);

@@ -42,7 +42,7 @@ static void keep_large_blocks(void)
 
 static int serve(const struct config *config, struct node_log *log)
 {
-    char error[NODE_ERROR_BYTES];
+    char error[ERROR_BYTES];
     struct node *node = node_new(config, log, error);
     if (node == NULL) {
         log_printf(&log->port, LOG_ERROR, "cannot start: %s", error);

@@ -41,17 +41,17 @@ struct node {
     int signal_fd;
     bool must_stop;
     bool has_served;
-    char complaint[LMDB_STORE_ERROR_BYTES]; /* why the node must end at once */
-    uint64_t started_ms;                    /* monotonic, as the next two */
-    uint64_t now_ms;                        /* at the start of the turn */
-    uint64_t heartbeat_ms;                  /* when the next one is due */
+    char complaint[ERROR_BYTES]; /* why the node must end at once */
+    uint64_t started_ms;         /* monotonic, as the next two */
+    uint64_t now_ms;             /* at the start of the turn */
+    uint64_t heartbeat_ms;       /* when the next one is due */
     struct log_limit failure_limit;
     bool tells_groups; /* the log takes what is for debugging */
 };
 
 /* ---- bootstrap ---- */
 
-static bool open_store(struct node *node, const struct config *config, char *error)
+static bool open_store(struct node *node, const struct config *config, char error[ERROR_BYTES])
 {
     struct lmdb_store_options options = {.directory = config->directory,
                                          .map_size_bytes = (size_t)config->map_size_gib << 30,
@@ -72,11 +72,11 @@ static bool open_store(struct node *node, const struct config *config, char *err
 
 /* The node's own sockets first: the front connects to them. Nobody is served before start_serving.
  */
-static bool open_sockets(struct node *node, const struct config *config, char *error)
+static bool open_sockets(struct node *node, const struct config *config, char error[ERROR_BYTES])
 {
     node->context = zmq_ctx_new();
     if (node->context == NULL) {
-        snprintf(error, NODE_ERROR_BYTES, "cannot start libzmq");
+        snprintf(error, ERROR_BYTES, "cannot start libzmq");
         return false;
     }
     zmq_ctx_set(node->context, ZMQ_IO_THREADS, 0); /* all are inproc */
@@ -91,16 +91,16 @@ static bool open_sockets(struct node *node, const struct config *config, char *e
     return node->front != NULL;
 }
 
-static bool start_serving(struct node *node, char *error)
+static bool start_serving(struct node *node, char error[ERROR_BYTES])
 {
     if (!front_make_room(node->front, error))
         return false;
-    snprintf(error, NODE_ERROR_BYTES, "cannot start the front of the sockets");
+    snprintf(error, ERROR_BYTES, "cannot start the front of the sockets");
     event_socket_set_front(node->events, node->front);
     return router_set_front(node->router, node->front) && front_start(node->front);
 }
 
-static bool make_bus(struct node *node, char *error)
+static bool make_bus(struct node *node, char error[ERROR_BYTES])
 {
     log_notifier_init(&node->notifier, node->logger);
     node->clock = (struct clock){system_clock_now_ms, system_clock_monotonic_us};
@@ -115,7 +115,7 @@ static bool make_bus(struct node *node, char *error)
     node->codec = codec_new();
     if (node->bus != NULL && node->codec != NULL)
         return true;
-    snprintf(error, NODE_ERROR_BYTES, "no memory");
+    snprintf(error, ERROR_BYTES, "no memory");
     return false;
 }
 
@@ -137,22 +137,21 @@ void node_block_signals(void)
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk */
 }
 
-static bool watch_signals(struct node *node, char *error)
+static bool watch_signals(struct node *node, char error[ERROR_BYTES])
 {
     sigset_t set = stop_signals();
     node->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (node->signal_fd >= 0)
         return true;
-    snprintf(error, NODE_ERROR_BYTES, "cannot watch for signals");
+    snprintf(error, ERROR_BYTES, "cannot watch for signals");
     return false;
 }
 
-struct node *node_new(const struct config *config, struct node_log *log,
-                      char error[NODE_ERROR_BYTES])
+struct node *node_new(const struct config *config, struct node_log *log, char error[ERROR_BYTES])
 {
     struct node *node = calloc(1, sizeof *node);
     if (node == NULL) {
-        snprintf(error, NODE_ERROR_BYTES, "no memory");
+        snprintf(error, ERROR_BYTES, "no memory");
         return NULL;
     }
     node->logger = &log->port;

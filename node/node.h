@@ -2,17 +2,15 @@
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
+#include "domain/base/error.h"
 #include "node/config/config.h"
 #include "node/log.h"
 
 struct node;
 
-#define NODE_ERROR_BYTES 512
-
 /* Opens the store and binds the sockets. NULL: `error` says why not, in one line. What is passed
  * in must outlive it. Requires: SIGINT and SIGTERM are blocked (node_block_signals). */
-struct node *node_new(const struct config *config, struct node_log *log,
-                      char error[NODE_ERROR_BYTES]);
+struct node *node_new(const struct config *config, struct node_log *log, char error[ERROR_BYTES]);
 
 /* Sends what is on its way and closes everything. */
 void node_destroy(struct node **node);

@@ -25,7 +25,7 @@
 
 static bool fail(char *error, const char *what)
 {
-    snprintf(error, FRONT_ERROR_BYTES, "cannot %s: %s", what, strerror(errno));
+    snprintf(error, ERROR_BYTES, "cannot %s: %s", what, strerror(errno));
     return false;
 }
 
@@ -66,7 +66,7 @@ static bool open_queues(struct front *front, void *context)
             open_queue(front, context, QUEUE_UPSTREAM, ZMQ_PUSH, FRONT_UPSTREAM, UPSTREAM_QUEUE));
 }
 
-static bool make_inside(struct front *front, void *context, char *error)
+static bool make_inside(struct front *front, void *context, char error[ERROR_BYTES])
 {
     front->wake.kind = WATCH_WAKE;
     front->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -77,7 +77,7 @@ static bool make_inside(struct front *front, void *context, char *error)
 }
 
 static bool open_listener(struct front *front, size_t which, enum peer_kind kind,
-                          const char *endpoint, char *error)
+                          const char *endpoint, char error[ERROR_BYTES])
 {
     struct accepting *accepting = &front->accepting[which];
     accepting->watch.kind = WATCH_LISTENER;
@@ -89,10 +89,10 @@ static bool open_listener(struct front *front, size_t which, enum peer_kind kind
 }
 
 struct front *front_new(void *context, const struct config *config, struct logger *logger,
-                        char error[FRONT_ERROR_BYTES])
+                        char error[ERROR_BYTES])
 {
     struct front *front = calloc(1, sizeof *front);
-    snprintf(error, FRONT_ERROR_BYTES, "no memory");
+    snprintf(error, ERROR_BYTES, "no memory");
     if (front == NULL)
         return NULL;
     front->config = config;
@@ -375,7 +375,7 @@ const char *front_events(const struct front *front)
     return front->accepting[LISTENER_EVENTS].listener.bound;
 }
 
-bool front_make_room(struct front *front, char error[FRONT_ERROR_BYTES])
+bool front_make_room(struct front *front, char error[ERROR_BYTES])
 {
     size_t most = descriptors_for_connections();
     if (most > budget_connections_max(&front->budget))
@@ -385,7 +385,7 @@ bool front_make_room(struct front *front, char error[FRONT_ERROR_BYTES])
     front->slots = calloc(front->slot_count, sizeof(struct peer *));
     front->free_slots = malloc(front->slot_count * sizeof *front->free_slots);
     front->states = calloc(front->slot_count, sizeof *front->states);
-    snprintf(error, FRONT_ERROR_BYTES, "no memory");
+    snprintf(error, ERROR_BYTES, "no memory");
     if (front->slots == NULL || front->free_slots == NULL || front->states == NULL)
         return false;
     for (uint32_t i = 0; i < front->slot_count; i++)

@@ -29,12 +29,11 @@
 #ifndef NODE_FRONT_FRONT_H
 #define NODE_FRONT_FRONT_H
 
+#include "domain/base/error.h"
 #include "domain/messages/reply.h"
 #include "node/config/config.h"
 
 struct front;
-
-#define FRONT_ERROR_BYTES 512
 
 /* The endpoints at which the node's own sockets are bound before front_new. */
 #define FRONT_COMMANDS "inproc://commands" /* ROUTER; frames: route (node/front/route.h), body */
@@ -48,7 +47,7 @@ struct front;
 /* Binds config->commands and config->events, and connects to the node's sockets in `context`. NULL:
  * `error` says why not, in one line. What is passed in must outlive it. */
 struct front *front_new(void *context, const struct config *config, struct logger *logger,
-                        char error[FRONT_ERROR_BYTES]);
+                        char error[ERROR_BYTES]);
 
 /* The endpoints as bound. */
 const char *front_commands(const struct front *front);
@@ -56,7 +55,7 @@ const char *front_events(const struct front *front);
 
 /* Makes room for as many connections as there may be. Requires: all other descriptors are open, the
  * rest is for connections. False: no memory; `error` says so. */
-bool front_make_room(struct front *front, char error[FRONT_ERROR_BYTES]);
+bool front_make_room(struct front *front, char error[ERROR_BYTES]);
 
 /* Starts the thread. Requires: there is room. False: it cannot. Signals are for the main thread:
  * they are blocked already (node_block_signals). */

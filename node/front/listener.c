@@ -109,7 +109,7 @@ static const char *open_at(struct listener *listener, int waiting)
 }
 
 bool listener_open(struct listener *listener, const char *endpoint, int connections_waiting,
-                   char error[LISTENER_ERROR_BYTES])
+                   char error[ERROR_BYTES])
 {
     *listener = (struct listener){.fd = -1};
     snprintf(listener->bound, sizeof listener->bound, "%s", endpoint);
@@ -117,7 +117,7 @@ bool listener_open(struct listener *listener, const char *endpoint, int connecti
     const char *why = is_named ? open_at(listener, connections_waiting) : strerror(errno);
     if (why == NULL)
         return true;
-    snprintf(error, LISTENER_ERROR_BYTES, "cannot bind %s: %s", endpoint, why);
+    snprintf(error, ERROR_BYTES, "cannot bind %s: %s", endpoint, why);
     if (listener->fd >= 0)
         close(listener->fd);
     listener->fd = -1; /* a file that is there is not ours */

@@ -2,6 +2,7 @@
 #ifndef NODE_FRONT_LISTENER_H
 #define NODE_FRONT_LISTENER_H
 
+#include "domain/base/error.h"
 #include "node/config/endpoint.h"
 
 #include <stdbool.h>
@@ -16,11 +17,9 @@ struct listener {
     ino_t inode;
 };
 
-#define LISTENER_ERROR_BYTES 400
-
 /* Binds. Descriptors are not inherited and do not block. False: `error` says why not. */
 bool listener_open(struct listener *listener, const char *endpoint, int connections_waiting,
-                   char error[LISTENER_ERROR_BYTES]);
+                   char error[ERROR_BYTES]);
 
 /* Also removes the socket's file, where it is still ours. */
 void listener_close(struct listener *listener);

@@ -54,10 +54,10 @@ static bool open_socket(struct event_socket *s, void *context)
            set(s->inner.socket, ZMQ_XPUB_NODROP, 1) && inner_waits(&s->inner, ROOM_MS);
 }
 
-struct event_socket *event_socket_new(void *context, char error[EVENT_SOCKET_ERROR_BYTES])
+struct event_socket *event_socket_new(void *context, char error[ERROR_BYTES])
 {
     struct event_socket *s = calloc(1, sizeof *s);
-    snprintf(error, EVENT_SOCKET_ERROR_BYTES, "cannot open the event socket");
+    snprintf(error, ERROR_BYTES, "cannot open the event socket");
     if (s == NULL)
         return NULL;
     s->publisher.publish = publish;

@@ -3,6 +3,7 @@
 #ifndef NODE_ZMQ_EVENT_SOCKET_H
 #define NODE_ZMQ_EVENT_SOCKET_H
 
+#include "domain/base/error.h"
 #include "bus/ports/world.h"
 #include "domain/messages/reply.h"
 #include "node/zmq/inner.h"
@@ -10,10 +11,8 @@
 struct event_socket;
 struct front;
 
-#define EVENT_SOCKET_ERROR_BYTES 512
-
 /* Binds FRONT_EVENTS. NULL: `error` says why not. */
-struct event_socket *event_socket_new(void *context, char error[EVENT_SOCKET_ERROR_BYTES]);
+struct event_socket *event_socket_new(void *context, char error[ERROR_BYTES]);
 void event_socket_destroy(struct event_socket **socket);
 
 /* To be called once, before anything is published: the front says whether anybody listens. */

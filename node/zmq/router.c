@@ -53,10 +53,10 @@ struct router {
     size_t body_bytes;
 };
 
-struct router *router_new(void *context, char error[ROUTER_ERROR_BYTES])
+struct router *router_new(void *context, char error[ERROR_BYTES])
 {
     struct router *router = calloc(1, sizeof *router);
-    snprintf(error, ROUTER_ERROR_BYTES, "cannot open the command socket");
+    snprintf(error, ERROR_BYTES, "cannot open the command socket");
     if (router == NULL)
         return NULL;
     if (!inner_open(&router->inner, context, ZMQ_ROUTER, INNER_BIND, FRONT_COMMANDS, 0))

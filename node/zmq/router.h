@@ -9,15 +9,14 @@
 #ifndef NODE_ZMQ_ROUTER_H
 #define NODE_ZMQ_ROUTER_H
 
+#include "domain/base/error.h"
 #include "node/front/front.h"
 #include "node/zmq/inner.h"
 
 struct router;
 
-#define ROUTER_ERROR_BYTES 512
-
 /* Binds FRONT_COMMANDS. NULL: `error` says why not. */
-struct router *router_new(void *context, char error[ROUTER_ERROR_BYTES]);
+struct router *router_new(void *context, char error[ERROR_BYTES]);
 void router_destroy(struct router **router);
 
 /* Says who passes requests on. False: no memory. Requires: to be called once, before the first

@@ -38,19 +38,19 @@ static bool open_socket(struct upstream *upstream, void *context, const struct c
 }
 
 struct upstream *upstream_new(void *context, const struct config *config, struct stats *stats,
-                              struct logger *logger, char error[UPSTREAM_ERROR_BYTES])
+                              struct logger *logger, char error[ERROR_BYTES])
 {
     struct upstream *upstream = calloc(1, sizeof *upstream);
     if (upstream != NULL)
         upstream->codec = codec_new();
     if (upstream == NULL || upstream->codec == NULL) {
-        snprintf(error, UPSTREAM_ERROR_BYTES, "no memory");
+        snprintf(error, ERROR_BYTES, "no memory");
         free(upstream);
         return NULL;
     }
     upstream->stats = stats;
     upstream->logger = logger;
-    snprintf(error, UPSTREAM_ERROR_BYTES, "cannot open the upstream socket");
+    snprintf(error, ERROR_BYTES, "cannot open the upstream socket");
     if (!open_socket(upstream, context, config))
         upstream_destroy(&upstream);
     return upstream;

@@ -3,6 +3,7 @@
 #ifndef NODE_ZMQ_UPSTREAM_H
 #define NODE_ZMQ_UPSTREAM_H
 
+#include "domain/base/error.h"
 #include "domain/messages/reply.h"
 #include "node/config/config.h"
 #include "node/zmq/inner.h"
@@ -12,12 +13,10 @@ struct upstream;
 
 #define UPSTREAM_GROUP_MAX 256u /* messages taken into one group */
 
-#define UPSTREAM_ERROR_BYTES 512
-
 /* Binds FRONT_UPSTREAM; where no upstream node is configured it has nothing to do. NULL: `error`
  * says why not. */
 struct upstream *upstream_new(void *context, const struct config *config, struct stats *stats,
-                              struct logger *logger, char error[UPSTREAM_ERROR_BYTES]);
+                              struct logger *logger, char error[ERROR_BYTES]);
 void upstream_destroy(struct upstream **upstream);
 
 /* To wait for; NULL where nothing is to be read now: no endpoint, or commands that were not

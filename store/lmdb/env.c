@@ -20,20 +20,21 @@
 #define PROBE_BYTES ((size_t)16 * 1024 * 1024) /* more than a group leaves unwritten */
 #define PROBE_STEP_BYTES ((size_t)64 * 1024)
 
-static bool fail(char error[LMDB_ERROR_BYTES], const char *format, ...)
+static bool fail(char error[ERROR_BYTES], const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-static bool fail(char error[LMDB_ERROR_BYTES], const char *format, ...)
+static bool fail(char error[ERROR_BYTES], const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(error, LMDB_ERROR_BYTES, format, args);
+    vsnprintf(error, ERROR_BYTES, format, args);
     va_end(args);
     return false;
 }
 
 /* `do_what` to a file of the directory, or to the directory itself where its name is empty. */
-static bool cannot(const struct lmdb_env *env, const char *do_what, const char *name, char *error)
+static bool cannot(const struct lmdb_env *env, const char *do_what, const char *name,
+                   char error[ERROR_BYTES])
 {
     return fail(error, "cannot %s %s%s%s: %s", do_what, env->directory, *name ? "/" : "", name,
                 strerror(errno));
@@ -41,7 +42,7 @@ static bool cannot(const struct lmdb_env *env, const char *do_what, const char *
 
 /* Locks an inode, which is there as long as the descriptor is: whoever removes or renames it lets
  * no second node in. */
-static bool lock(const struct lmdb_env *env, int fd, const char *name, char *error)
+static bool lock(const struct lmdb_env *env, int fd, const char *name, char error[ERROR_BYTES])
 {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return true;
@@ -50,7 +51,7 @@ static bool lock(const struct lmdb_env *env, int fd, const char *name, char *err
     return cannot(env, "lock", name, error);
 }
 
-static bool lock_directory(struct lmdb_env *env, char *error)
+static bool lock_directory(struct lmdb_env *env, char error[ERROR_BYTES])
 {
     if (mkdir(env->directory, 0700) != 0 && errno != EEXIST)
         return cannot(env, "make the data directory", "", error);
@@ -70,7 +71,7 @@ static bool has_file(const struct lmdb_env *env, const char *name)
     return fstatat(env->directory_fd, name, &file, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
-static bool make_marker(struct lmdb_env *env, char *error)
+static bool make_marker(struct lmdb_env *env, char error[ERROR_BYTES])
 {
     if (env->marker_fd < 0)
         env->marker_fd = openat(env->directory_fd, MARKER_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -83,7 +84,7 @@ static bool make_marker(struct lmdb_env *env, char *error)
  * yet. It is on disk, empty, before LMDB makes a file: so where there is one and no marker,
  * somebody removed it, and the store is taken for one that was made. So it is where the marker
  * cannot be examined. That costs nobody any data. */
-static bool find_marker(struct lmdb_env *env, char *error)
+static bool find_marker(struct lmdb_env *env, char error[ERROR_BYTES])
 {
     struct stat marker;
     env->marker_fd = openat(env->directory_fd, MARKER_FILE, O_RDWR | O_CLOEXEC);
@@ -121,7 +122,7 @@ int lmdb_commit(const struct lmdb_env *env, MDB_txn *txn)
     return rc;
 }
 
-static bool open_tables(struct lmdb_env *env, char *error)
+static bool open_tables(struct lmdb_env *env, char error[ERROR_BYTES])
 {
     static const struct {
         const char *name;
@@ -151,7 +152,7 @@ static bool open_tables(struct lmdb_env *env, char *error)
 }
 
 /* A file is safe only when its directory entry is, and LMDB syncs neither directory. */
-static bool sync_directories(struct lmdb_env *env, char *error)
+static bool sync_directories(struct lmdb_env *env, char error[ERROR_BYTES])
 {
     int parent = openat(env->directory_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool synced = fsync(env->directory_fd) == 0 && (parent < 0 || fsync(parent) == 0);
@@ -171,7 +172,7 @@ static void end_damaged(MDB_env *mdb, const char *message)
 }
 
 /* For life. */
-static bool lock_file(const struct lmdb_env *env, char *error)
+static bool lock_file(const struct lmdb_env *env, char error[ERROR_BYTES])
 {
     int fd = -1;
     return mdb_env_get_fd(env->env, &fd) == 0 && lock(env, fd, DATA_FILE, error);
@@ -188,7 +189,7 @@ static bool is_inode(const struct stat *status, struct lmdb_inode inode)
 }
 
 /* The names mean what they meant. */
-static bool look_up_place(const struct lmdb_env *env, char *error)
+static bool look_up_place(const struct lmdb_env *env, char error[ERROR_BYTES])
 {
     struct stat status;
     if (stat(env->directory, &status) != 0)
@@ -205,7 +206,7 @@ static bool look_up_place(const struct lmdb_env *env, char *error)
 }
 
 /* What was not in place is looked up again the next time. */
-bool lmdb_env_is_in_place(struct lmdb_env *env, char error[LMDB_ERROR_BYTES])
+bool lmdb_env_is_in_place(struct lmdb_env *env, char error[ERROR_BYTES])
 {
     if (!place_watch_has_news(&env->place) || look_up_place(env, error))
         return true;
@@ -213,7 +214,7 @@ bool lmdb_env_is_in_place(struct lmdb_env *env, char error[LMDB_ERROR_BYTES])
     return false;
 }
 
-static bool note_place(struct lmdb_env *env, char *error)
+static bool note_place(struct lmdb_env *env, char error[ERROR_BYTES])
 {
     place_watch_open(&env->place, env->directory);
     struct stat directory;
@@ -227,7 +228,7 @@ static bool note_place(struct lmdb_env *env, char *error)
     return lmdb_env_is_in_place(env, error);
 }
 
-static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char *error)
+static bool open_environment(struct lmdb_env *env, size_t map_size_bytes, char error[ERROR_BYTES])
 {
     int rc = mdb_env_create(&env->env);
     if (rc == 0)
@@ -258,7 +259,7 @@ int64_t lmdb_env_new_bytes(void)
 }
 
 /* A marker that somebody removed is made anew. */
-static bool mark_as_made(struct lmdb_env *env, char *error)
+static bool mark_as_made(struct lmdb_env *env, char error[ERROR_BYTES])
 {
     if (env->was_made && env->marker_fd >= 0)
         return true;
@@ -273,7 +274,7 @@ static bool mark_as_made(struct lmdb_env *env, char *error)
 
 /* LMDB takes an empty file for a new store. That is right after a first start that ended at once,
  * and wrong where there was a store. */
-static bool check_not_emptied(const struct lmdb_env *env, int64_t bytes, char *error)
+static bool check_not_emptied(const struct lmdb_env *env, int64_t bytes, char error[ERROR_BYTES])
 {
     if (bytes > 0 || !env->was_made)
         return true;
@@ -282,7 +283,7 @@ static bool check_not_emptied(const struct lmdb_env *env, int64_t bytes, char *e
 
 /* A first start that died may leave less than LMDB's first pages. Nothing was ever stored there, so
  * it begins anew. */
-static bool begin_anew(const struct lmdb_env *env, int fd, int64_t *bytes, char *error)
+static bool begin_anew(const struct lmdb_env *env, int fd, int64_t *bytes, char error[ERROR_BYTES])
 {
     if (env->was_made || *bytes > lmdb_env_new_bytes())
         return true;
@@ -292,7 +293,7 @@ static bool begin_anew(const struct lmdb_env *env, int fd, int64_t *bytes, char 
     return true;
 }
 
-static bool check_pages(struct lmdb_env *env, int fd, uint64_t check_bytes, char *error)
+static bool check_pages(struct lmdb_env *env, int fd, uint64_t check_bytes, char error[ERROR_BYTES])
 {
     char why[LMDB_PAGES_ERROR_BYTES];
     struct lmdb_pages_found found;
@@ -307,7 +308,7 @@ static bool check_pages(struct lmdb_env *env, int fd, uint64_t check_bytes, char
 
 /* What a node that died had written may be in memory alone. It is on disk before anything is told
  * of it, and before a page that it leaves free is written anew. */
-static bool sync_old_file(const struct lmdb_env *env, int fd, char *error)
+static bool sync_old_file(const struct lmdb_env *env, int fd, char error[ERROR_BYTES])
 {
     if (fsync(fd) == 0)
         return true;
@@ -316,7 +317,7 @@ static bool sync_old_file(const struct lmdb_env *env, int fd, char *error)
 
 /* What there is, before LMDB sees it. The file is locked while it is looked at and mended, as it
  * may have a name in another directory too. */
-static bool check_file(struct lmdb_env *env, uint64_t check_bytes, char *error)
+static bool check_file(struct lmdb_env *env, uint64_t check_bytes, char error[ERROR_BYTES])
 {
     struct stat file = {.st_size = 0};
     int fd = openat(env->directory_fd, DATA_FILE, O_RDWR | O_CLOEXEC);
@@ -341,7 +342,7 @@ static bool check_file(struct lmdb_env *env, uint64_t check_bytes, char *error)
 
 /* LMDB's first pages are on disk before anything is written behind them: so a file that is longer
  * has them. */
-static bool sync_new_file(const struct lmdb_env *env, char *error)
+static bool sync_new_file(const struct lmdb_env *env, char error[ERROR_BYTES])
 {
     int fd;
     if (!env->is_new || (mdb_env_get_fd(env->env, &fd) == 0 && fsync(fd) == 0))
@@ -350,7 +351,7 @@ static bool sync_new_file(const struct lmdb_env *env, char *error)
 }
 
 bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
-                   uint64_t check_bytes, char error[LMDB_ERROR_BYTES])
+                   uint64_t check_bytes, char error[ERROR_BYTES])
 {
     *out = (struct lmdb_env){
         .directory = directory, .directory_fd = -1, .marker_fd = -1, .place.fd = -1};

@@ -4,6 +4,7 @@
 #ifndef STORE_LMDB_ENV_H
 #define STORE_LMDB_ENV_H
 
+#include "domain/base/error.h"
 #include "bus/ports/result.h"
 #include "store/lmdb/pages.h"
 #include "store/lmdb/place_watch.h"
@@ -56,8 +57,6 @@ struct lmdb_env {
 #undef TABLE
 };
 
-#define LMDB_ERROR_BYTES 512
-
 /* Opens the environment in `directory`, which is made with mode 0700 where it is missing, and locks
  * the directory and the file itself against a second node, whatever their names are. A file of up
  * to `check_bytes` is looked at page by page, a larger one at its ends alone. A commit that was cut
@@ -65,14 +64,14 @@ struct lmdb_env {
  * line without a full stop, and nothing stays open.
  */
 bool lmdb_env_open(struct lmdb_env *out, const char *directory, size_t map_size_bytes,
-                   uint64_t check_bytes, char error[LMDB_ERROR_BYTES]);
+                   uint64_t check_bytes, char error[ERROR_BYTES]);
 void lmdb_env_close(struct lmdb_env *env);
 
 /* Whether the directory is still where it was when it was opened, and its file in it. The names are
  * looked at where something has happened on the way to them, and each second. False: `error` says
  * what is not, in one line; whoever begins a node there now does not find what this one wrote. A
  * name that cannot be looked at counts as gone. */
-bool lmdb_env_is_in_place(struct lmdb_env *env, char error[LMDB_ERROR_BYTES]);
+bool lmdb_env_is_in_place(struct lmdb_env *env, char error[ERROR_BYTES]);
 
 /* The bytes of a data file that has no more than LMDB's two first pages: nothing is stored. */
 int64_t lmdb_env_new_bytes(void);

@@ -58,7 +58,7 @@ static enum store_result read_remembered(struct lmdb_store *store)
     return store->index != NULL ? lmdb_remembered_open(store) : STORE_FAILED;
 }
 
-static bool check(struct lmdb_store *store, const char *directory, char *error)
+static bool check(struct lmdb_store *store, const char *directory, char error[ERROR_BYTES])
 {
     static const struct {
         enum store_result (*check)(struct lmdb_store *);
@@ -70,17 +70,17 @@ static bool check(struct lmdb_store *store, const char *directory, char *error)
         {lmdb_fold_replay, "what its tables lack of the log"},
     };
     if (mdb_txn_begin(store->env.env, NULL, MDB_RDONLY, &store->txn) != 0) {
-        snprintf(error, LMDB_STORE_ERROR_BYTES, "cannot read the store %s", directory);
+        snprintf(error, ERROR_BYTES, "cannot read the store %s", directory);
         return false;
     }
     enum store_result result = STORE_OK;
     for (size_t i = 0; result == STORE_OK && i < sizeof checks / sizeof *checks; i++) {
         result = checks[i].check(store);
         if (result == STORE_FAILED)
-            snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");
+            snprintf(error, ERROR_BYTES, "no memory");
         else if (result != STORE_OK)
-            snprintf(error, LMDB_STORE_ERROR_BYTES, "the store %s is damaged: %s cannot be read",
-                     directory, checks[i].what);
+            snprintf(error, ERROR_BYTES, "the store %s is damaged: %s cannot be read", directory,
+                     checks[i].what);
     }
     mdb_txn_abort(store->txn);
     store->txn = NULL;
@@ -106,12 +106,12 @@ static void set_rounds(struct lmdb_fold *fold, const struct lmdb_store_options *
 }
 
 struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
-                                   char error[LMDB_STORE_ERROR_BYTES])
+                                   char error[ERROR_BYTES])
 {
     assert(options->ids_kept >= 1 && options->ids_kept <= LMDB_STORE_IDS_MAX);
     struct lmdb_store *store = calloc(1, sizeof *store);
     if (store == NULL) {
-        snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");
+        snprintf(error, ERROR_BYTES, "no memory");
         return NULL;
     }
     store->unit.ops = &lmdb_unit_ops;
@@ -121,7 +121,7 @@ struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
     set_rounds(&store->fold, options);
     store->env.directory_fd = store->env.marker_fd = store->env.place.fd = -1;
     if (!make_parts(store, options))
-        snprintf(error, LMDB_STORE_ERROR_BYTES, "no memory");
+        snprintf(error, ERROR_BYTES, "no memory");
     else if (lmdb_env_open(&store->env, options->directory, options->map_size_bytes,
                            options->check_bytes, error) &&
              check(store, options->directory, error))
@@ -140,7 +140,7 @@ bool lmdb_store_has_finished_commit(const struct lmdb_store *store)
     return store->env.has_finished_commit;
 }
 
-bool lmdb_store_is_in_place(struct lmdb_store *store, char error[LMDB_STORE_ERROR_BYTES])
+bool lmdb_store_is_in_place(struct lmdb_store *store, char error[ERROR_BYTES])
 {
     return lmdb_env_is_in_place(&store->env, error);
 }

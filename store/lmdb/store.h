@@ -3,6 +3,7 @@
 #ifndef STORE_LMDB_STORE_H
 #define STORE_LMDB_STORE_H
 
+#include "domain/base/error.h"
 #include "bus/ports/reader.h"
 #include "bus/ports/unit_of_work.h"
 
@@ -18,14 +19,13 @@ struct lmdb_store_options {
     uint64_t ids_kept;      /* remembered replies, at least; 1 to LMDB_STORE_IDS_MAX */
 };
 
-#define LMDB_STORE_ERROR_BYTES 512
 #define LMDB_STORE_IDS_MAX ((uint64_t)7000000)
 
 /* Opens the store, makes a new one in an empty directory, and looks whether it is whole: metas,
  * pages and the checksum of each record, or of a large file its metas, versions and the tail of
  * the log. NULL: `error` says why not, in one line. */
 struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
-                                   char error[LMDB_STORE_ERROR_BYTES]);
+                                   char error[ERROR_BYTES]);
 
 /* Whether all pages were looked at when it was opened. */
 bool lmdb_store_was_walked(const struct lmdb_store *store);
@@ -36,7 +36,7 @@ bool lmdb_store_has_finished_commit(const struct lmdb_store *store);
 /* Whether the store is still where it was opened. False: it was renamed, replaced or removed, and
  * nothing may be called done any more, as the next start finds something else there; `error` says
  * what happened, in one line. */
-bool lmdb_store_is_in_place(struct lmdb_store *store, char error[LMDB_STORE_ERROR_BYTES]);
+bool lmdb_store_is_in_place(struct lmdb_store *store, char error[ERROR_BYTES]);
 
 /* What was not committed is gone. */
 void lmdb_store_close(struct lmdb_store **store);

@@ -64,7 +64,7 @@ static void close_lmdb(struct under_test *store)
 
 static void open_lmdb(struct under_test *store)
 {
-    char error[LMDB_STORE_ERROR_BYTES];
+    char error[ERROR_BYTES];
     const struct lmdb_store_options options = {.directory = store->directory,
                                                .map_size_bytes = MAP_BYTES,
                                                .cache_bytes = store->cache_bytes,

@@ -400,7 +400,7 @@ static bool keeps_all(const struct oracle *oracle, const char *copy, FILE *why)
 
 bool oracle_goes_on(const struct oracle *oracle, const char *copy, uint64_t *finished, FILE *why)
 {
-    char error[LMDB_STORE_ERROR_BYTES];
+    char error[ERROR_BYTES];
     struct lmdb_store_options options = {.directory = copy,
                                          .map_size_bytes = MAP_BYTES,
                                          .cache_bytes = MAP_BYTES,

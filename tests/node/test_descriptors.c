@@ -23,7 +23,7 @@ static void set_limit(size_t limit)
 /* The lowest limit that suffices. */
 static size_t needed(size_t to_come)
 {
-    char error[DESCRIPTORS_ERROR_BYTES];
+    char error[ERROR_BYTES];
     size_t limit = DESCRIPTORS_FOR_FILES + DESCRIPTORS_CONNECTIONS_MIN;
     for (set_limit(limit); !descriptors_suffice(to_come, error); set_limit(++limit))
         assert_true(limit < 2 * HIGH);
@@ -56,7 +56,7 @@ static void test_what_is_to_come_counts(void **state)
 static void test_it_says_how_many_are_needed(void **state)
 {
     (void)state;
-    char error[DESCRIPTORS_ERROR_BYTES];
+    char error[ERROR_BYTES];
     char expected[64];
     size_t enough = needed(0);
     set_limit(enough - 1);

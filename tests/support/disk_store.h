@@ -2,6 +2,7 @@
 #ifndef TESTS_SUPPORT_DISK_STORE_H
 #define TESTS_SUPPORT_DISK_STORE_H
 
+#include "domain/base/error.h"
 #include "store/lmdb/store.h"
 #include "tests/support/store_contract.h"
 
@@ -9,7 +10,7 @@ struct disk_store {
     char directory[64];
     struct lmdb_store_options options;
     struct lmdb_store *store; /* NULL: it is closed */
-    char error[LMDB_STORE_ERROR_BYTES];
+    char error[ERROR_BYTES];
 };
 
 /* What new ones are opened with, but for the directory; a test that changes it sets it back. */

@@ -3,6 +3,7 @@
 #ifndef TESTS_SUPPORT_SAMPLE_STORE_H
 #define TESTS_SUPPORT_SAMPLE_STORE_H
 
+#include "domain/base/error.h"
 #include "store/lmdb/store.h"
 #include "tests/support/build.h"
 #include "tests/support/fake_parts.h"
@@ -14,7 +15,7 @@ struct sample {
     struct fake_parts *fakes;
     struct codec *codec;
     struct notation reply; /* the one that was asked for last */
-    char error[LMDB_STORE_ERROR_BYTES];
+    char error[ERROR_BYTES];
 };
 
 /* A new directory in TMPDIR, in memory where it is not set. */
