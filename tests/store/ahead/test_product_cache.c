@@ -12,12 +12,14 @@
 #include <cmocka.h>
 
 #define SKUS 1500u
-#define SAME_BITS 0x3fffu /* the least of a hash that these have in common: more than there are buckets */
+#define SAME_BITS                                                                                  \
+    0x3fffu /* the least of a hash that these have in common: more than there are buckets */
 #define ROUNDS 20u
 
 static char names[2][SKUS][16];
 
-/* The first row has names in a row, the second those whose hash without a seed falls into one bucket. */
+/* The first row has names in a row, the second those whose hash without a seed falls into one
+ * bucket. */
 static void choose_names(void)
 {
     unsigned number = 0;
