@@ -332,8 +332,8 @@ static bool turn(struct front *front, int wait_ms)
 
 static bool is_all_sent(const struct front *front)
 {
-    const struct peer *peer;
-    LIST_FOREACH (peer, &front->peers, in_peers)
+    for (const struct peer *peer = LIST_FIRST(&front->peers); peer != NULL;
+         peer = LIST_NEXT(peer, in_peers))
         if (peer->phase == PEER_OPEN && !peer->has_ended && peer->out.len > 0)
             return false;
     for (size_t i = 0; i < front->subscriber_count; i++)

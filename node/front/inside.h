@@ -186,12 +186,12 @@ struct front {
     struct accepting accepting[LISTENER_COUNT];
     struct budget budget;
     struct backlog *backlog;
-    LIST_HEAD(, peer) peers; /* all that are connected */
+    LIST_HEAD(all_peers, peer) peers; /* all that are connected */
     struct peer_queue waiting;
     struct peer_queue unsent;
     size_t waiting_count;
-    SLIST_HEAD(, peer) buried; /* to be freed at the end of the turn */
-    struct peer **subscribers; /* those with subscriptions */
+    SLIST_HEAD(buried_peers, peer) buried; /* to be freed at the end of the turn */
+    struct peer **subscribers;             /* those with subscriptions */
     size_t subscriber_count;
     size_t subscriber_capacity;
     size_t unserved;       /* subscribers that the pass under way has not come to, ... */

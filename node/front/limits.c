@@ -60,8 +60,8 @@ typedef bool budget_test(const struct budget *budget);
 static size_t most_stuck(const struct front *front, stuck_part *stuck_of)
 {
     size_t most = 0;
-    const struct peer *peer;
-    LIST_FOREACH (peer, &front->peers, in_peers) {
+    for (const struct peer *peer = LIST_FIRST(&front->peers); peer != NULL;
+         peer = LIST_NEXT(peer, in_peers)) {
         size_t stuck = stuck_of(front, peer);
         if (stuck > most)
             most = stuck;

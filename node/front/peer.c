@@ -168,7 +168,7 @@ void peer_charge(struct front *front, struct peer *peer)
 
 void peers_stop_reading(struct front *front)
 {
-    struct peer *peer;
-    LIST_FOREACH (peer, &front->peers, in_peers)
+    for (struct peer *peer = LIST_FIRST(&front->peers); peer != NULL;
+         peer = LIST_NEXT(peer, in_peers))
         peer_watch(front, peer);
 }
