@@ -277,47 +277,46 @@ static void see_out_of_stock(struct verify *v, const struct event *event)
 
 /* ---- all of them ---- */
 
-/* What `--verify` knows of an event beside what it checks, said here a second time on purpose: the
- * line that it moves, whose order is absent where it moves none, and whether the figures of its
- * product may be written some time after it. Everything else is written with its event. */
+/* What `--verify` knows of an event beside what it checks, said here a second time on purpose. */
 struct move {
-    struct text orderid;
-    bool may_be_written_later;
+    struct text orderid;       /* of the line that it moves, absent where it moves none */
+    bool may_be_written_later; /* the figures of its product: everything else is written with it */
+    bool has_line_of_before;   /* line_seq and older_seq may be set */
 };
 
 static struct move move_of_batch_created(const struct event *event)
 {
     (void)event;
-    return (struct move){text_none(), false};
+    return (struct move){text_none(), false, false};
 }
 
 static struct move move_of_batch_quantity_changed(const struct event *event)
 {
     (void)event;
-    return (struct move){text_none(), false};
+    return (struct move){text_none(), false, false};
 }
 
 static struct move move_of_batch_eta_changed(const struct event *event)
 {
     (void)event;
-    return (struct move){text_none(), false};
+    return (struct move){text_none(), false, false};
 }
 
 static struct move move_of_allocated(const struct event *event)
 {
-    return (struct move){event->as.allocated.orderid, event->line_seq == 0};
+    return (struct move){event->as.allocated.orderid, event->line_seq == 0, true};
 }
 
 static struct move move_of_deallocated(const struct event *event)
 {
     return (struct move){event->as.deallocated.orderid,
-                         !text_is_none(event->as.deallocated.batchref)};
+                         !text_is_none(event->as.deallocated.batchref), true};
 }
 
 static struct move move_of_out_of_stock(const struct event *event)
 {
     bool waits = event->as.out_of_stock.waiting;
-    return (struct move){waits ? event->as.out_of_stock.orderid : text_none(), !waits};
+    return (struct move){waits ? event->as.out_of_stock.orderid : text_none(), !waits, false};
 }
 
 static struct move move_of(const struct event *event)
@@ -392,11 +391,6 @@ static struct seen_product *product_of(struct verify *v, const struct event *eve
     return product;
 }
 
-static bool may_have_line_seq(const struct event *event)
-{
-    return event->type == MESSAGE_ALLOCATED || event->type == MESSAGE_DEALLOCATED;
-}
-
 void verify_replay(struct verify *v, const struct event *event)
 {
     typedef void see(struct verify *, const struct event *);
@@ -407,9 +401,9 @@ void verify_replay(struct verify *v, const struct event *event)
     check_displaced(v, event);
     if (event == NULL)
         return;
-    struct text orderid = move_of(event).orderid;
-    bool may_lag = event->seq > v->meta.folded_seq && !text_is_none(orderid);
-    struct key line = may_lag ? key_of_two(orderid, event->sku) : (struct key){.len = 0};
+    struct move move = move_of(event);
+    bool may_lag = event->seq > v->meta.folded_seq && !text_is_none(move.orderid);
+    struct key line = may_lag ? key_of_two(move.orderid, event->sku) : (struct key){.len = 0};
     if (may_lag)
         note_move(v, key_text(&line));
     struct seen_product *product = product_of(v, event);
@@ -418,7 +412,7 @@ void verify_replay(struct verify *v, const struct event *event)
     if (event->version != product->version + 1)
         verify_finding(v, "seq %" PRIu64 ": version %" PRIu64 " of %s follows %" PRIu64, event->seq,
                        event->version, verify_name(event->sku).text, product->version);
-    if (!may_have_line_seq(event) && (event->line_seq != 0 || event->older_seq != 0))
+    if (!move.has_line_of_before && (event->line_seq != 0 || event->older_seq != 0))
         verify_finding(v, "seq %" PRIu64 " has a line of before, which its type has not",
                        event->seq);
     check_written(v, event, product);
