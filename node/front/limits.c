@@ -100,13 +100,15 @@ void peers_relieve(struct front *front)
 
 /* Who is not read from cannot be heard, and gets no PONG: it gets a PING often enough, as its own
  * end may give up where it hears nothing. Who does not read cannot answer: TCP knows whether it is
- * there still, and a subscriber may take as long as it likes. */
+ * there still, and a subscriber may take as long as it likes. Nor need one answer that waits for
+ * replies: clients of ZMTP 3.0 know no PING, and have nothing else to say meanwhile. */
 static void heartbeat(struct front *front, struct peer *peer)
 {
     uint64_t interval = (uint64_t)front->config->heartbeat_ms;
     uint64_t timeout = interval + (uint64_t)front->config->heartbeat_timeout_ms;
     unsigned char frame[ZMTP_PING_MAX];
-    if (peer->is_waiting || peer->is_blocked)
+    bool is_owed = peer->kind == PEER_CLIENT && peer->as.client.unanswered > 0;
+    if (peer->is_waiting || peer->is_blocked || is_owed)
         peer->heard_ms = front->now_ms;
     if (front->now_ms - peer->heard_ms >= timeout) {
         peer_end(front, peer);

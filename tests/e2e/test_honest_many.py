@@ -71,6 +71,16 @@ class AllInFlight(unittest.TestCase):
     def test_ten_with_ten_thousand_over_ipc(self):
         self.read_all(ipc_node, "10 with 10,000 GetEvents, ipc", 10, BUSY_IN_FLIGHT, SHORT)
 
+    def test_one_that_knows_no_ping(self):
+        """All that it asked for is passed on at once, and it has nothing else to say for many times as
+        long as silence may last."""
+        home = Path(tempfile.mkdtemp(prefix="allocd-e2e-"))
+        self.addCleanup(shutil.rmtree, home, ignore_errors=True)
+        (home / "conf").write_text("store\n    events_behind = 50\nclients\n    heartbeat_ms = 100\n"
+                                   "    heartbeat_timeout_ms = 100\n")
+        self.read_all(lambda case: good_node(case, "--config", home / "conf"),
+                      "1 without PONGs, with 8,000 GetEvents", 1, 8000)
+
     def test_three_hundred_with_a_hundred(self):
         self.read_all(good_node, "300 with 100 GetEvents, tcp", 300, 100)
 
