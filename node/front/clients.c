@@ -31,6 +31,30 @@
 #define REPLIES_PER_TURN 2048u
 #define REPLY_BYTES_PER_TURN ((size_t)256 * 1024) /* before they are sent */
 
+/* ---- turns ---- */
+
+bool client_has_turn(const struct peer *peer)
+{
+    return peer->kind == PEER_CLIENT && peer->as.client.turn_began_ms != 0;
+}
+
+void client_take_turn(struct front *front, struct peer *peer)
+{
+    struct client *client = &peer->as.client;
+    if (client->turn_began_ms != 0 || !peer->is_in_message || front->turns == TURNS_MAX)
+        return;
+    client->turn_began_ms = front->now_ms;
+    front->turns++;
+}
+
+void client_end_turn(struct front *front, struct peer *peer)
+{
+    if (!client_has_turn(peer))
+        return;
+    peer->as.client.turn_began_ms = 0;
+    front->turns--;
+}
+
 /* ---- requests ---- */
 
 /* The connection ends, as a message of which a part is missing cannot be answered. */
@@ -172,30 +196,6 @@ static bool is_pointless(const struct peer *peer)
     struct text body = {(const char *)bytes_front(&incoming->kept) + incoming->envelope_len,
                         incoming->body_len};
     return !codec_is_command(body);
-}
-
-/* ---- turns ---- */
-
-bool client_has_turn(const struct peer *peer)
-{
-    return peer->kind == PEER_CLIENT && peer->as.client.turn_began_ms != 0;
-}
-
-void client_take_turn(struct front *front, struct peer *peer)
-{
-    struct client *client = &peer->as.client;
-    if (client->turn_began_ms != 0 || !peer->is_in_message || front->turns == TURNS_MAX)
-        return;
-    client->turn_began_ms = front->now_ms;
-    front->turns++;
-}
-
-void client_end_turn(struct front *front, struct peer *peer)
-{
-    if (!client_has_turn(peer))
-        return;
-    peer->as.client.turn_began_ms = 0;
-    front->turns--;
 }
 
 static bool end_message(struct front *front, struct peer *peer)

@@ -181,23 +181,23 @@ void feed_gone(struct front *front, struct peer *peer)
 /* ---- messages ---- */
 
 /* One that was no good is told as an empty one, to be counted. */
-bool feed_is_full(struct front *front, struct peer *peer)
+bool feed_hand_over(struct front *front, struct peer *peer)
 {
     struct feeding *feeding = &peer->as.feeding;
     if (!feeding->is_whole)
-        return false;
+        return true;
     struct inner *queue = &front->queues[QUEUE_UPSTREAM].inner;
     size_t len = feeding->is_good ? peer->content.len : 0;
     if (!inner_send_bytes(queue, bytes_front(&peer->content), len, true))
-        return true;
+        return false;
     feeding->is_whole = false;
     bytes_clear(&peer->content);
-    return false;
+    return true;
 }
 
 bool feed_must_wait(struct front *front, struct peer *peer)
 {
-    return front->has_stopped_reading || feed_is_full(front, peer);
+    return front->has_stopped_reading || !feed_hand_over(front, peer);
 }
 
 bool feed_frame(struct front *front, struct peer *peer, unsigned flags, size_t size)
@@ -223,6 +223,6 @@ bool feed_content(struct front *front, struct peer *peer, struct text content, b
     feeding->is_good = feeding->is_good && feeding->frames == FRAMES;
     feeding->frames = 0;
     feeding->is_whole = true;
-    feed_is_full(front, peer); /* else it is tried again before the next one is taken */
+    feed_hand_over(front, peer); /* else it is tried again before anything more is read */
     return true;
 }

@@ -12,10 +12,10 @@
 
 #define EVENTS_PER_TURN 64
 #define ACCEPTS_PER_TURN 16u
-#define CALM_US_PER_TURN 500u /* for those that send little, ... */
-#define BUSY_US_PER_TURN                                                                           \
-    100u /* ... for those that send much, and again for those that had to wait */
-#define EVENTS_US_PER_TURN 300u /* for sending events to subscribers */
+/* Microseconds of a turn for ... */
+#define CALM_US_PER_TURN 500u   /* ... those that send little */
+#define BUSY_US_PER_TURN 100u   /* ... those that send much, and again for those that had to wait */
+#define EVENTS_US_PER_TURN 300u /* ... sending events to subscribers */
 #define EFFORT_PER_TURN 1000u   /* for subscriptions: some 100 microseconds */
 #define CONNECTIONS_MAX 65536u
 #define LEFT_MAX 8192u    /* connections that ended, and whose requests are under way */

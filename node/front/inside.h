@@ -255,6 +255,12 @@ void peer_watch(struct front *front, struct peer *peer);
 /* Gives back buffers that nothing waits in, which stay for the next message otherwise. */
 void peer_release_empty(struct peer *peer);
 
+/* Whether it has more than it may have now. */
+static inline bool peer_is_over_its_share(const struct front *front, const struct peer *peer)
+{
+    return peer->charge.bytes > budget_allows(&front->budget);
+}
+
 /* Charges the budget with what the peer takes now. */
 void peer_charge(struct front *front, struct peer *peer);
 
@@ -317,9 +323,9 @@ bool client_must_wait(const struct front *front, const struct peer *peer);
 bool subscriber_must_wait(const struct front *front, const struct peer *peer);
 bool feed_must_wait(struct front *front, struct peer *peer);
 
-/* Whether a message has come whole that the node has no room for, even now: nothing more is read
- * then, as the end of the connection would take it along. */
-bool feed_is_full(struct front *front, struct peer *peer);
+/* Hands a message over that has come whole, if there is one. False: the node has no room for it,
+ * and nothing more may be read, as the end of the connection would take it along. */
+bool feed_hand_over(struct front *front, struct peer *peer);
 
 /* Where it is crowded, whoever has more than its share waits, and it would wait as long as others
  * keep halves of messages. So each of these has a turn, with a few others at a time, in which it

@@ -169,7 +169,7 @@ static void tick(struct front *front, struct peer *peer)
         if (peer->kind == PEER_CLIENT) {
             client_was_read(front, peer);
             client_read_ahead(front, peer);
-            if (peer->charge.bytes > budget_allows(&front->budget))
+            if (peer_is_over_its_share(front, peer))
                 client_take_turn(front, peer);
         }
         heartbeat(front, peer);

@@ -276,7 +276,7 @@ static bool may_be_read(struct front *front, struct peer *peer)
 {
     return peer->fd >= 0 && peer->unparsed.len == 0 && !peer->is_held &&
            !front->has_stopped_reading && room_to_read(front, peer) > 0 &&
-           !(peer->kind == PEER_FEED && feed_is_full(front, peer));
+           (peer->kind != PEER_FEED || feed_hand_over(front, peer));
 }
 
 /* What a client sent before is still to be read, and epoll has nothing more to tell, but would tell

@@ -28,7 +28,7 @@
 bool subscriber_must_wait(const struct front *front, const struct peer *peer)
 {
     return front->effort_left == 0 || front->has_stopped_reading ||
-           peer->charge.bytes > budget_allows(&front->budget);
+           peer_is_over_its_share(front, peer);
 }
 
 static void spend_effort(struct front *front, const struct subscriber *subscriber)
