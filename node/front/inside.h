@@ -114,6 +114,7 @@ struct peer {
     uint64_t heard_ms;    /* when something came last */
     uint64_t pinged_ms;   /* when it was sent the last PING */
     uint64_t sent_ms;     /* when its socket took something last, or `out` was empty */
+    uint64_t sent;        /* bytes that its socket took */
     LIST_ENTRY(peer) in_peers;
     TAILQ_ENTRY(peer) in_waiting;
     TAILQ_ENTRY(peer) in_unsent;

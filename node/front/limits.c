@@ -3,8 +3,10 @@
 
 #include <malloc.h>
 
-#define IDLE_MS 1000u          /* after which empty buffers are given back */
-#define UNREAD_GRACE_MS 12000u /* in which a client with too much unread has to read something */
+#define IDLE_MS 1000u /* after which empty buffers are given back */
+#define UNREAD_GRACE_MS                                                                            \
+    12000u /* in which a client with too much unread has to read something, ... */
+#define READER_GRACE_MS 30000u /* ... and one that has read before: it may be busy with that */
 #define TRIM_MS 1000u          /* between two times that malloc gives free memory back */
 #define TURN_SILENT_MS 300u    /* in which something of a message has to come */
 #define TURN_MAX_MS 5000u      /* in which it has to end */
@@ -123,11 +125,13 @@ static void heartbeat(struct front *front, struct peer *peer)
         peer_put(front, peer, frame, zmtp_put_ping(frame, 0));
 }
 
-/* A client that has too much unread, and does not read. */
+/* A client that has too much unread, and does not read. libzmq's own ones take 1,000 replies ahead,
+ * and then nothing until the program has worked off half of them. */
 static bool is_deaf(const struct front *front, const struct peer *peer)
 {
+    bool has_read = peer->sent > (uint64_t)front->config->max_unread_mib << 20;
     return peer->kind == PEER_CLIENT && peer->as.client.is_full &&
-           front->now_ms - peer->sent_ms >= UNREAD_GRACE_MS;
+           front->now_ms - peer->sent_ms >= (has_read ? READER_GRACE_MS : UNREAD_GRACE_MS);
 }
 
 static void release_idle(struct front *front, struct peer *peer)

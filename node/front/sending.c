@@ -52,6 +52,7 @@ bool peer_flush(struct front *front, struct peer *peer)
         if (len > 0) {
             bytes_take(&peer->out, (size_t)len);
             peer->sent_ms = front->now_ms;
+            peer->sent += (uint64_t)len;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             peer->is_blocked = true;
             break;
