@@ -1,0 +1,276 @@
+#include "store/journal/writer.h"
+
+#include "domain/base/crash_point.h"
+#include "store/journal/disk.h"
+#include "store/journal/mark.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define BATCH_PARTS 16
+#define PIECES_PER_PART 3 /* head, body, padding */
+
+/* An entry on its way to the disk. */
+struct appending {
+    struct writer *writer;
+    const struct journal_entry *entry;
+    struct layout_spot from; /* where the writer was */
+    struct layout_walk walk;
+    struct layout_spot start; /* of its first part */
+    uint64_t start_chain;
+    int start_fd; /* of the segment in which it begins; -1: it has not begun */
+    /* parts that go out in one write */
+    unsigned char heads[BATCH_PARTS][PART_HEAD_BYTES];
+    struct iovec pieces[BATCH_PARTS * PIECES_PER_PART];
+    int parts;
+    int piece_count;
+    uint64_t batch_at;
+};
+
+/* What a failure of the disk means for an entry that is being written. */
+static enum store_result result_of(int code)
+{
+    return disk_is_full(code) ? STORE_FULL : STORE_BROKEN;
+}
+
+/* ---- segments ---- */
+
+/* Invariant 4: head and size are on disk before the file has its name. */
+static enum store_result seal_spare(const struct writer *writer, int fd,
+                                    const struct segment_head *head)
+{
+    unsigned char bytes[SEGMENT_HEAD_BYTES];
+    segment_encode(head, bytes);
+    if (!disk_write(fd, bytes, sizeof bytes, 0) || !disk_sync(fd))
+        return result_of(errno);
+    char name[SEGMENT_NAME_BYTES];
+    char spare[SEGMENT_NAME_BYTES];
+    segment_name(head->number, head->index, name);
+    segment_spare_name(head->ordinal, spare);
+    CRASH_POINT(journal_before_rename);
+    if (renameat(writer->directory_fd, spare, writer->directory_fd, name) != 0)
+        return result_of(errno);
+    CRASH_POINT(journal_after_rename);
+    /* The name is there and may be gone tomorrow: nobody can take that back. */
+    if (!disk_sync_all(writer->directory_fd))
+        return STORE_BROKEN;
+    CRASH_POINT(journal_directory_synced);
+    return STORE_OK;
+}
+
+enum store_result writer_begin_segment(struct writer *writer, uint64_t ordinal, uint64_t bytes,
+                                       uint64_t number, uint32_t index, uint64_t first_seq)
+{
+    char spare[SEGMENT_NAME_BYTES];
+    assert(ordinal == writer->spot.ordinal + 1 && number > 0);
+    const struct segment_head head = {.journal_id = writer->journal_id,
+                                      .ordinal = ordinal,
+                                      .number = number,
+                                      .index = index,
+                                      .first_seq = first_seq,
+                                      .chain = writer->chain,
+                                      .bytes = bytes};
+    segment_spare_name(ordinal, spare);
+    int fd = openat(writer->directory_fd, spare, O_RDWR | O_CLOEXEC);
+    if (fd < 0) /* too many files are open, as a rule: that passes, and nothing has happened yet */
+        return errno == ENOENT || errno == EIO ? STORE_BROKEN : STORE_FULL;
+    enum store_result result = seal_spare(writer, fd, &head);
+    if (result != STORE_OK) {
+        close(fd);
+        return result;
+    }
+    writer->fd = fd;
+    writer->spot = (struct layout_spot){ordinal, bytes, SEGMENT_HEAD_BYTES};
+    return STORE_OK;
+}
+
+/* ---- taking back ---- */
+
+static bool erase_heads(const struct appending *appending, int fd, uint64_t ordinal)
+{
+    struct layout_walk walk;
+    layout_walk_begin(&walk, &appending->from, appending->writer->largest,
+                      appending->entry->body.len);
+    while (layout_walk_next(&walk)) {
+        if (walk.place.ordinal == ordinal &&
+            !disk_write_zeros(fd, walk.place.offset, walk.place.offset + PART_HEAD_BYTES))
+            return false;
+    }
+    CRASH_POINT(journal_heads_erased);
+    return disk_sync(fd);
+}
+
+/* Makes a segment that was begun within the entry a spare one again. It leaves the sequence before
+ * anything in it is erased, so that the sequence is whole whenever somebody looks. */
+static bool give_back_segment(const struct appending *appending, uint64_t ordinal)
+{
+    struct layout_walk walk;
+    char name[SEGMENT_NAME_BYTES];
+    char spare[SEGMENT_NAME_BYTES];
+    int directory_fd = appending->writer->directory_fd;
+    layout_walk_begin(&walk, &appending->from, appending->writer->largest,
+                      appending->entry->body.len);
+    while (layout_walk_next(&walk) && walk.place.ordinal < ordinal)
+        ;
+    assert(walk.place.ordinal == ordinal && walk.index > 0);
+    segment_name(appending->entry->number, walk.index, name);
+    segment_spare_name(ordinal, spare);
+    if (renameat(directory_fd, name, directory_fd, spare) != 0 || !disk_sync_all(directory_fd))
+        return false;
+    int fd = openat(directory_fd, spare, O_RDWR | O_CLOEXEC);
+    bool is_erased = fd >= 0 && erase_heads(appending, fd, ordinal);
+    if (fd >= 0)
+        close(fd);
+    return is_erased;
+}
+
+/* Invariant 6: a refused entry must not rise again. */
+static enum store_result take_back(struct appending *appending)
+{
+    struct writer *writer = appending->writer;
+    if (appending->start_fd < 0) /* nothing was written */
+        return STORE_FULL;
+    CRASH_POINT(journal_taking_back);
+    for (uint64_t ordinal = writer->spot.ordinal; ordinal > appending->start.ordinal; ordinal--) {
+        if (!give_back_segment(appending, ordinal))
+            return STORE_BROKEN;
+    }
+    if (!erase_heads(appending, appending->start_fd, appending->start.ordinal))
+        return STORE_BROKEN;
+    CRASH_POINT(journal_taken_back);
+    if (writer->fd != appending->start_fd)
+        close(writer->fd);
+    writer->fd = appending->start_fd;
+    writer->spot = appending->start;
+    writer->chain = appending->start_chain;
+    return STORE_FULL;
+}
+
+/* ---- writing ---- */
+
+static enum store_result flush(struct appending *appending)
+{
+    if (appending->parts == 0)
+        return STORE_OK;
+    CRASH_POINT(journal_before_write);
+    if (!disk_write_pieces(appending->writer->fd, appending->pieces, appending->piece_count,
+                           appending->batch_at))
+        return result_of(errno);
+    CRASH_POINT(journal_after_write);
+    appending->parts = appending->piece_count = 0;
+    return STORE_OK;
+}
+
+static enum store_result flush_and_sync(struct appending *appending)
+{
+    enum store_result result = flush(appending);
+    if (result != STORE_OK)
+        return result;
+    if (!disk_sync(appending->writer->fd))
+        return result_of(errno);
+    CRASH_POINT(journal_after_sync);
+    return STORE_OK;
+}
+
+static void add_piece(struct appending *appending, const void *bytes, size_t len)
+{
+    assert(appending->piece_count < BATCH_PARTS * PIECES_PER_PART);
+    if (len > 0)
+        appending->pieces[appending->piece_count++] = (struct iovec){(void *)(uintptr_t)bytes, len};
+}
+
+static void add_part(struct appending *appending)
+{
+    static const unsigned char padding[PART_ALIGNMENT];
+    struct writer *writer = appending->writer;
+    const struct layout_walk *walk = &appending->walk;
+    const struct journal_entry *entry = appending->entry;
+    const struct part_place place = {writer->journal_id, walk->place.ordinal, walk->place.offset};
+    const char *body = entry->body.data + walk->body_from;
+    assert(writer->spot.ordinal == walk->place.ordinal); /* invariant 1 */
+    struct part part = {.number = entry->number,
+                        .index = walk->index,
+                        .is_last = walk->is_last,
+                        .first_seq = entry->first_seq,
+                        .events = entry->events,
+                        .body_bytes = (uint32_t)walk->body_bytes,
+                        .time_ms = entry->time_ms,
+                        .epoch = entry->epoch,
+                        .durable = entry->number - 1, /* invariant 3 */
+                        .prev = writer->chain};
+    part_encode(&part, &place, body, appending->heads[appending->parts]);
+    if (appending->parts == 0)
+        appending->batch_at = walk->place.offset;
+    add_piece(appending, appending->heads[appending->parts], PART_HEAD_BYTES);
+    add_piece(appending, body, walk->body_bytes);
+    add_piece(appending, padding,
+              part_bytes(walk->body_bytes) - PART_HEAD_BYTES - walk->body_bytes);
+    appending->parts++;
+    writer->chain = part.seal;
+}
+
+/* Goes to the segment of the next part. Those before it are synced then, so that a segment in the
+ * sequence has all that stands before it (invariant 5). */
+static enum store_result change_segment(struct appending *appending)
+{
+    struct writer *writer = appending->writer;
+    const struct layout_walk *walk = &appending->walk;
+    int left_fd = writer->fd;
+    enum store_result result = walk->index > 0 ? flush_and_sync(appending) : STORE_OK;
+    if (result == STORE_OK)
+        result = writer_begin_segment(writer, walk->place.ordinal, walk->place.bytes,
+                                      appending->entry->number, walk->index,
+                                      appending->entry->first_seq);
+    if (result == STORE_OK && left_fd != appending->start_fd)
+        close(left_fd);
+    return result;
+}
+
+static enum store_result write_parts(struct appending *appending)
+{
+    enum store_result result = STORE_OK;
+    struct writer *writer = appending->writer;
+    while (result == STORE_OK && layout_walk_next(&appending->walk)) {
+        if (appending->walk.place.ordinal != writer->spot.ordinal)
+            result = change_segment(appending);
+        else if (appending->parts == BATCH_PARTS)
+            result = flush(appending);
+        if (result != STORE_OK)
+            break;
+        if (appending->walk.index == 0) {
+            appending->start = appending->walk.place;
+            appending->start_chain = writer->chain;
+            appending->start_fd = writer->fd;
+        }
+        add_part(appending);
+    }
+    return result == STORE_OK ? flush_and_sync(appending) : result;
+}
+
+enum store_result writer_append(struct writer *writer, const struct journal_entry *entry)
+{
+    struct appending appending = {
+        .writer = writer, .entry = entry, .from = writer->spot, .start_fd = -1};
+    assert(writer->fd >= 0 && !text_is_none(entry->body));
+    layout_walk_begin(&appending.walk, &writer->spot, writer->largest, entry->body.len);
+    enum store_result result = write_parts(&appending);
+    if (result == STORE_FULL)
+        return take_back(&appending);
+    if (appending.start_fd >= 0 && writer->fd != appending.start_fd)
+        close(appending.start_fd);
+    if (result != STORE_OK)
+        return result;
+    writer->spot = appending.walk.next;
+    mark_write(writer->mark_fd, writer->journal_id, entry->number);
+    CRASH_POINT(journal_after_mark);
+    return STORE_OK;
+}
+
+void writer_close(struct writer *writer)
+{
+    if (writer->fd >= 0)
+        close(writer->fd);
+    writer->fd = -1;
+}
