@@ -172,9 +172,9 @@ static enum store_result locate(struct cursor *cursor, enum journal_key key, uin
         result = index_segment(cursor);
     if (result != STORE_OK)
         return result;
-    cursor->has_before =
-        !segments_find_place(&segments->items[cursor->position], key, value, &place);
-    cursor->offset = cursor->has_before ? SEGMENT_HEAD_BYTES : place.offset;
+    bool has_place = segments_find_place(&segments->items[cursor->position], key, value, &place);
+    cursor->offset = has_place ? place.offset : SEGMENT_HEAD_BYTES;
+    cursor->has_before = cursor->offset == SEGMENT_HEAD_BYTES; /* as the head of the segment says */
     if (cursor->has_before)
         cursor->before = segment_part_before(&cursor->head);
     for (;;) {

@@ -265,8 +265,9 @@ static void set_numbers(const struct recovery *r)
 bool recovery_run(struct journal_file *file, const char *directory, uint64_t first_bytes,
                   char error[ERROR_BYTES])
 {
-    struct recovery r = {.file = file, .directory = directory, .error = error};
+    struct recovery r = {.file = file, .directory = directory};
     assert(file->directory_fd >= 0 && file->writer.fd < 0);
+    r.error = error;
     r.reader = malloc(sizeof *r.reader);
     r.body = malloc(PART_BODY_MAX);
     bool is_fine = list_names(&r) && open_mark(&r);

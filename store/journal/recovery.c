@@ -74,7 +74,7 @@ static bool open_segment(struct recovery *r, size_t position, int *fd, struct se
 
 static bool read_heads(struct recovery *r)
 {
-    struct segment_head head;
+    struct segment_head head = {0};
     char name[SEGMENT_NAME_BYTES];
     int fd;
     for (size_t i = 0; i < r->name_count; i++) {
@@ -100,7 +100,7 @@ static bool find_begin(struct recovery *r, size_t *out)
 {
     struct segments *segments = &r->file->segments;
     for (size_t i = segments->count; i-- > 0;) {
-        struct segment_head head;
+        struct segment_head head = {0};
         struct part part;
         int fd;
         *out = i;
@@ -203,7 +203,7 @@ static bool scan_rest(struct recovery *r, uint64_t end)
 /* Requires: the segment is the first one to be read, or follows the one that was read before. */
 static bool read_segment(struct recovery *r, size_t position)
 {
-    struct segment_head head;
+    struct segment_head head = {0};
     int fd;
     char name[SEGMENT_NAME_BYTES];
     bool is_newest = position + 1 == r->file->segments.count;

@@ -106,12 +106,11 @@ static void *run(void *argument)
     bool is_turn_of_spare = false;
     lock(file);
     for (;;) {
-        if (must_write(shared) && !(is_turn_of_spare && must_make(shared)))
+        bool makes = must_make(shared) && !shared->is_closing;
+        if (must_write(shared) && !(makes && is_turn_of_spare))
             write_next(file);
-        else if (must_make(shared) && !shared->is_closing)
+        else if (makes)
             make_some(file);
-        else if (must_write(shared))
-            write_next(file);
         else if (shared->is_closing)
             break;
         else

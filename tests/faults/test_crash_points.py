@@ -43,6 +43,8 @@ IN_EACH_COMMAND = {"event_logged", "before_line_moves", "reply_remembered", "bet
 BEFORE_REPLIES = {"after_commit", "before_replies"}
 FULL_DISK = {"commit_failed", "probing_for_room", "rolled_back", "before_refusal"}
 SHUTDOWN = {"before_close", "after_close"}
+# The node does not use the journal yet: tests/store/journal/test_crash.c dies at these.
+JOURNAL = "journal_"
 HAPPENED, NOT_HAPPENED = "unanswered, had happened", "unanswered, had not happened"
 
 
@@ -131,7 +133,8 @@ class CrashPoint(unittest.TestCase):
 
 class Each(CrashPoint):
     def test_all_are_tried(self):
-        points = points_of_the_sources()
+        points = Counter({name: count for name, count in points_of_the_sources().items()
+                          if not name.startswith(JOURNAL)})
         self.assertEqual(set(points),
                          START_UP | BEFORE_COMMIT | AFTER_COMMIT | FULL_DISK | SHUTDOWN)
         self.assertEqual(set(points.values()), {1}, "a name is used twice")

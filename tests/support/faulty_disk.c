@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,7 +245,7 @@ static uint64_t mix(uint64_t a, uint64_t b)
 
 /* Names come and go in their order, so that the last ones of them are lost. A sector is as before
  * all that was not synced, or as after. */
-_Noreturn void faulty_disk_cut_power(uint64_t chance, int status)
+_Noreturn void faulty_disk_cut_power(uint64_t chance)
 {
     lock(); /* for good: nobody else does anything any more */
     size_t lost = disk.name_count > 0 ? mix(chance, 1) % (disk.name_count + 1) : 0;
@@ -262,7 +263,8 @@ _Noreturn void faulty_disk_cut_power(uint64_t chance, int status)
         }
     }
     forget_names();
-    _exit(status);
+    raise(SIGKILL);
+    abort();
 }
 
 /* ---- the calls ---- */

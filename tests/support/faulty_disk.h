@@ -41,7 +41,7 @@ void faulty_disk_release(void);
 void faulty_disk_watch(void);
 
 /* The power goes: some sectors and names that were not synced become what they were before, and the
- * process ends with this status. */
-_Noreturn void faulty_disk_cut_power(uint64_t chance, int status);
+ * process dies by SIGKILL. */
+_Noreturn void faulty_disk_cut_power(uint64_t chance);
 
 #endif

@@ -7,7 +7,7 @@ void entries_are_found_by_their_number(void **state)
 {
     struct journal_contract *c = *state;
     for (uint32_t i = 0; i < 50; i++)
-        journal_bench_append(&c->bench, i % 2, 40 * i);
+        journal_bench_append(&c->bench, i % 2, (size_t)40 * i);
     for (unsigned turn = 0; turn < 2; turn++) {
         journal_bench_find(&c->bench, JOURNAL_BY_NUMBER, 0, 1);
         for (uint64_t number = 1; number <= 50; number++)
