@@ -40,7 +40,12 @@ enum store_result spare_begin(struct spare *spare, int directory_fd, uint64_t or
     *spare = (struct spare){.ordinal = ordinal, .bytes = bytes};
     CRASH_POINT(journal_before_preparing);
     spare->fd = openat(directory_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    return spare->fd >= 0 ? STORE_OK : failed(spare, directory_fd);
+    if (spare->fd < 0)
+        return failed(spare, directory_fd);
+    /* A full disk is found out before anything is written to it. Not all file systems can tell. */
+    if (fallocate(spare->fd, 0, 0, (off_t)bytes) != 0 && disk_is_full(errno))
+        return failed(spare, directory_fd);
+    return STORE_OK;
 }
 
 enum store_result spare_go_on(struct spare *spare, int directory_fd, bool *is_ready)
