@@ -11,14 +11,19 @@
 
 #define BODY_AT_FIRST ((size_t)4096)
 
+/* A place between two parts. */
+struct cursor_place {
+    size_t position; /* of a segment */
+    uint64_t offset;
+    bool has_before; /* `before` is the part before it */
+    struct part before;
+};
+
 struct cursor {
     struct journal_cursor port;
     uint64_t number; /* of the entry that is read next */
-    bool has_place;  /* position and offset are where it begins */
-    size_t position; /* of a segment */
-    uint64_t offset;
-    bool has_before; /* `before` is the part before that place */
-    struct part before;
+    bool has_place;  /* `place` is where it begins, or the end of the segment before that */
+    struct cursor_place place;
     int fd; /* -1: none is open */
     struct verified verified;
     struct segment_head head; /* of the segment that is open */
@@ -68,18 +73,18 @@ static enum store_result read_segment_head(struct cursor *cursor, const struct s
     return STORE_OK;
 }
 
-/* Opens the segment at cursor->position, unless it is open. */
+/* Opens the segment at cursor->place.position, unless it is open. */
 static enum store_result open_segment(struct cursor *cursor)
 {
     const struct segments *segments = &file_of(cursor)->segments;
-    assert(cursor->position < segments->count);
-    const struct segment_info *info = &segments->items[cursor->position];
-    if (cursor->fd >= 0 && cursor->reader.ordinal == cursor->position + 1) {
+    assert(cursor->place.position < segments->count);
+    const struct segment_info *info = &segments->items[cursor->place.position];
+    if (cursor->fd >= 0 && cursor->reader.ordinal == cursor->place.position + 1) {
         cursor->reader.end = info->end;
         return STORE_OK;
     }
     close_segment(cursor);
-    enum store_result result = read_segment_head(cursor, info, cursor->position);
+    enum store_result result = read_segment_head(cursor, info, cursor->place.position);
     if (result != STORE_OK)
         close_segment(cursor);
     return result;
@@ -90,13 +95,13 @@ static enum store_result open_segment(struct cursor *cursor)
 /* Goes on to the next segment, which has to follow (invariant 5). */
 static enum store_result next_segment(struct cursor *cursor)
 {
-    if (cursor->position + 1 >= file_of(cursor)->segments.count)
+    if (cursor->place.position + 1 >= file_of(cursor)->segments.count)
         return STORE_DAMAGED; /* there is an entry that is durable */
-    cursor->position++;
-    cursor->offset = SEGMENT_HEAD_BYTES;
+    cursor->place.position++;
+    cursor->place.offset = SEGMENT_HEAD_BYTES;
     enum store_result result = open_segment(cursor);
-    if (result == STORE_OK && cursor->has_before &&
-        !segment_follows(&cursor->before, &cursor->head))
+    if (result == STORE_OK && cursor->place.has_before &&
+        !segment_follows(&cursor->place.before, &cursor->head))
         return STORE_DAMAGED;
     return result;
 }
@@ -107,14 +112,14 @@ static enum store_result find_part(struct cursor *cursor, struct part *part)
 {
     enum store_result result = open_segment(cursor);
     if (result == STORE_OK)
-        result = segment_read_head(&cursor->reader, cursor->offset, part);
+        result = segment_read_head(&cursor->reader, cursor->place.offset, part);
     if (result == STORE_NOT_FOUND) {
         result = next_segment(cursor);
         if (result == STORE_OK)
-            result = segment_read_head(&cursor->reader, cursor->offset, part);
+            result = segment_read_head(&cursor->reader, cursor->place.offset, part);
     }
-    if (result == STORE_NOT_FOUND ||
-        (result == STORE_OK && cursor->has_before && !part_follows(&cursor->before, part)))
+    if (result == STORE_NOT_FOUND || (result == STORE_OK && cursor->place.has_before &&
+                                      !part_follows(&cursor->place.before, part)))
         return STORE_DAMAGED;
     return result;
 }
@@ -122,9 +127,9 @@ static enum store_result find_part(struct cursor *cursor, struct part *part)
 static void pass_part(struct cursor *cursor, const struct part *part)
 {
     assert(part->number > 0);
-    cursor->before = *part;
-    cursor->has_before = true;
-    cursor->offset += part_bytes(part->body_bytes);
+    cursor->place.before = *part;
+    cursor->place.has_before = true;
+    cursor->place.offset += part_bytes(part->body_bytes);
 }
 
 /* ---- finding ---- */
@@ -133,11 +138,11 @@ static void pass_part(struct cursor *cursor, const struct part *part)
 static enum store_result index_segment(struct cursor *cursor)
 {
     struct segments *segments = &file_of(cursor)->segments;
-    struct segment_info *info = &segments->items[cursor->position];
+    struct segment_info *info = &segments->items[cursor->place.position];
     struct part part;
     uint64_t at = SEGMENT_HEAD_BYTES;
     enum store_result result = STORE_OK;
-    assert(cursor->fd >= 0 && cursor->reader.ordinal == cursor->position + 1);
+    assert(cursor->fd >= 0 && cursor->reader.ordinal == cursor->place.position + 1);
     while (!info->is_indexed && result == STORE_OK) {
         result = segment_read_head(&cursor->reader, at, &part);
         if (result == STORE_OK && part.index == 0 &&
@@ -148,7 +153,7 @@ static enum store_result index_segment(struct cursor *cursor)
     }
     if (result == STORE_FAILED)
         return result;
-    segments_set_indexed(segments, cursor->position);
+    segments_set_indexed(segments, cursor->place.position);
     return STORE_OK;
 }
 
@@ -166,17 +171,19 @@ static enum store_result locate(struct cursor *cursor, enum journal_key key, uin
     struct segments_place place;
     struct part part;
     assert(cursor->port.journal->durable > 0);
-    cursor->position = segments_find(segments, key, value);
+    cursor->place.position = segments_find(segments, key, value);
     enum store_result result = open_segment(cursor);
     if (result == STORE_OK)
         result = index_segment(cursor);
     if (result != STORE_OK)
         return result;
-    bool has_place = segments_find_place(&segments->items[cursor->position], key, value, &place);
-    cursor->offset = has_place ? place.offset : SEGMENT_HEAD_BYTES;
-    cursor->has_before = cursor->offset == SEGMENT_HEAD_BYTES; /* as the head of the segment says */
-    if (cursor->has_before)
-        cursor->before = segment_part_before(&cursor->head);
+    bool has_place =
+        segments_find_place(&segments->items[cursor->place.position], key, value, &place);
+    cursor->place.offset = has_place ? place.offset : SEGMENT_HEAD_BYTES;
+    cursor->place.has_before =
+        cursor->place.offset == SEGMENT_HEAD_BYTES; /* as the head of the segment says */
+    if (cursor->place.has_before)
+        cursor->place.before = segment_part_before(&cursor->head);
     for (;;) {
         result = find_part(cursor, &part);
         if (result != STORE_OK)
@@ -229,7 +236,8 @@ static enum store_result read_parts(struct cursor *cursor)
             return STORE_DAMAGED;
         if (!make_room(verified, len + part.body_bytes))
             return STORE_FAILED;
-        result = segment_read_body(&cursor->reader, cursor->offset, &part, verified->body + len);
+        result =
+            segment_read_body(&cursor->reader, cursor->place.offset, &part, verified->body + len);
         if (result != STORE_OK)
             return result == STORE_NOT_FOUND ? STORE_DAMAGED : result;
         len += part.body_bytes;
@@ -245,8 +253,8 @@ static enum store_result read_parts(struct cursor *cursor)
         .body = {(const char *)verified->body, len},
     };
     verified->last = part;
-    verified->position = cursor->position;
-    verified->offset = cursor->offset;
+    verified->position = cursor->place.position;
+    verified->offset = cursor->place.offset;
     return STORE_OK;
 }
 
@@ -261,10 +269,10 @@ static bool take_kept(struct cursor *cursor)
     *kept = cursor->verified;
     kept->entry.number = 0;
     cursor->verified = taken;
-    cursor->position = taken.position;
-    cursor->offset = taken.offset;
-    cursor->before = taken.last;
-    cursor->has_before = cursor->has_place = true;
+    cursor->place.position = taken.position;
+    cursor->place.offset = taken.offset;
+    cursor->place.before = taken.last;
+    cursor->place.has_before = cursor->has_place = true;
     return true;
 }
 
@@ -275,10 +283,11 @@ static enum store_result read_durable(struct cursor *cursor)
         return STORE_OK;
     if (!cursor->has_place)
         result = locate(cursor, JOURNAL_BY_NUMBER, cursor->number);
+    const struct cursor_place begin = cursor->place;
     if (result == STORE_OK)
         result = read_parts(cursor);
-    if (result != STORE_OK)
-        cursor->has_place = false;
+    if (result != STORE_OK) /* it stays, and what was damaged is so again */
+        cursor->place = begin;
     return result;
 }
 
@@ -345,7 +354,8 @@ enum store_result cursor_begin(struct journal *journal, enum journal_key key, ui
     /* All but the window of the reader, which is large. */
     cursor->port.journal = journal;
     cursor->number = value > 0 ? value : 1;
-    cursor->has_place = cursor->has_before = false;
+    cursor->has_place = false;
+    cursor->place = (struct cursor_place){0};
     cursor->fd = -1;
     cursor->verified = (struct verified){0};
     enum store_result result = key == JOURNAL_BY_SEQ ? begin_at_seq(cursor, value) : STORE_OK;

@@ -406,6 +406,72 @@ static void a_stale_part_is_never_taken(void **state)
     forget(&other);
 }
 
+/* Makes two lives of one journal from a copy on: entries 2 to 7, of which 5 to 7 stand in the
+ * second segment. Numbers and places are the same in both, and bodies are not. The bench has the
+ * last life. */
+static struct damage *live_twice(struct disk_files lives[2])
+{
+    struct damage *d = made(SMALL, SMALL);
+    journal_bench_append(&d->bench, 1, 600);
+    close_and_save(d);
+    for (unsigned life = 0; life < 2; life++) {
+        disk_journal_restore(&d->disk, &d->files);
+        must_open(d);
+        journal_bench_forget(&d->bench, 1);
+        for (unsigned i = 0; i < 6; i++)
+            journal_bench_append(&d->bench, 1, 900);
+        disk_journal_close(&d->disk);
+        lives[life].count = 0;
+        disk_journal_save(&d->disk, &lives[life]);
+    }
+    return d;
+}
+
+static void expect_damaged_at(struct damage *d, uint64_t damaged)
+{
+    struct journal_cursor *cursor = NULL;
+    struct journal_entry entry;
+    must_open(d);
+    assert_int_equal(journal_read_begin(d->bench.journal, JOURNAL_BY_NUMBER, 1, &cursor), STORE_OK);
+    for (uint64_t number = 1; number < damaged; number++) {
+        assert_int_equal(journal_read_next(cursor, &entry), STORE_OK);
+        journal_bench_same(&entry, &d->bench.entries[number - 1]);
+    }
+    assert_int_equal(journal_read_next(cursor, &entry), STORE_DAMAGED);
+    assert_int_equal(journal_read_next(cursor, &entry), STORE_DAMAGED);
+    journal_read_end(&cursor);
+    disk_journal_close(&d->disk);
+}
+
+/* All checksums of it are right: the chain alone tells. */
+static void what_another_life_wrote_is_never_taken(void **state)
+{
+    const size_t third = SEGMENT_HEAD_BYTES + part_bytes(600) + part_bytes(900);
+    const size_t sixth = SEGMENT_HEAD_BYTES + part_bytes(900);
+    const struct {
+        size_t file;
+        size_t at;
+        size_t bytes;
+        uint64_t damaged; /* met by reading; 0: the start is refused */
+    } rows[] = {{0, third, part_bytes(900), 3}, {1, 0, SMALL, 5}, {1, sixth, part_bytes(900), 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct disk_files lives[2];
+        struct damage *d = live_twice(lives);
+        assert_string_equal(lives[1].items[1].name, "00000000000000000005.segment");
+        memcpy(lives[1].items[rows[i].file].bytes + rows[i].at,
+               lives[0].items[rows[i].file].bytes + rows[i].at, rows[i].bytes);
+        disk_journal_restore(&d->disk, &lives[1]);
+        if (rows[i].damaged > 0)
+            expect_damaged_at(d, rows[i].damaged);
+        else
+            expect_refused(d, "an entry stands where entry 6 should follow");
+        disk_journal_forget(&lives[0]);
+        disk_journal_forget(&lives[1]);
+        forget(&d);
+    }
+}
+
 static void a_foreign_file_is_refused(void **state)
 {
     (void)state;
@@ -456,6 +522,7 @@ int main(void)
         cmocka_unit_test(a_damaged_middle_is_refused),
         cmocka_unit_test(a_mark_ahead_is_refused),
         cmocka_unit_test(a_stale_part_is_never_taken),
+        cmocka_unit_test(what_another_life_wrote_is_never_taken),
         cmocka_unit_test(a_foreign_file_is_refused),
         cmocka_unit_test(a_format_that_is_not_known_has_its_own_line),
     };
