@@ -11,22 +11,61 @@
 #define EXCESS ((size_t)64 * 1024) /* events that lists are kept large enough for */
 #define DAMAGE_LINE_BYTES 400u
 
-/* One request of the group. The request is kept until the commit, as a query has to be answered
- * anew where the group fails. */
+/* One request of a group. The request is kept until its end, as a query has to be answered anew
+ * where the group fails. */
 struct entry {
     struct request request;
     struct reply reply;
+    void *origin;
     bool is_refusal; /* by the edge: there is no request */
 };
 
-struct bus {
-    struct handling handling;
+struct group {
     struct entry *entries; /* GROUP_MAX of them */
     size_t count;
-    enum store_result failure; /* why the group is lost, STORE_OK while it is well */
-    uint64_t last_seq;         /* of the newest event, those of the group counted */
+    struct arena *arena; /* what its replies and events are made of */
+    struct outbox outbox;
+    enum store_result failure; /* why it is lost, STORE_OK while it is well */
+    uint64_t last_seq;         /* of the newest event at its end */
+    bool has_unit;             /* it has done more than to ask */
+    bool is_complete;          /* its replies are what they will be */
+};
+
+/* Two groups take turns: while one is made durable, the other is open.
+ *
+ *     open  --bus_submit-->  sent  --bus_take-->  complete  --bus_end_group-->  empty, the next
+ * open
+ */
+struct bus {
+    struct handling handling;
+    struct group groups[2];
+    struct group *open;
+    struct group *sent;     /* NULL: there is none */
+    uint64_t last_seq;      /* of the newest event, those of both groups counted */
+    uint64_t published_seq; /* of the newest one that left */
     unsigned damages_logged;
 };
+
+static bool group_init(struct group *group)
+{
+    group->arena = arena_new();
+    group->entries = malloc(GROUP_MAX * sizeof *group->entries);
+    return group->arena != NULL && group->entries != NULL;
+}
+
+static void group_release(struct group *group)
+{
+    arena_destroy(&group->arena);
+    free(group->entries);
+    free(group->outbox.items);
+}
+
+/* Handlers work for this group from now on. */
+static void turn_to(struct bus *bus, struct group *group)
+{
+    bus->handling.arena = group->arena;
+    bus->handling.outbox = &group->outbox;
+}
 
 struct bus *bus_new(const struct bus_parts *parts)
 {
@@ -34,37 +73,42 @@ struct bus *bus_new(const struct bus_parts *parts)
     if (bus == NULL)
         return NULL;
     bus->handling.parts = *parts;
-    bus->handling.arena = arena_new();
-    bus->entries = malloc(GROUP_MAX * sizeof *bus->entries);
+    bus->open = &bus->groups[0];
+    bool has_groups = group_init(&bus->groups[0]);
+    has_groups = group_init(&bus->groups[1]) && has_groups;
     struct store_figures figures;
-    if (bus->handling.arena == NULL || bus->entries == NULL ||
-        parts->reader->ops->figures(parts->reader, &figures) != STORE_OK) {
+    if (!has_groups || parts->reader->ops->figures(parts->reader, &figures) != STORE_OK) {
         bus_destroy(&bus);
         return NULL;
     }
-    bus->last_seq = figures.seq;
+    turn_to(bus, bus->open);
+    bus->last_seq = bus->published_seq = figures.seq;
     return bus;
 }
 
+/* A unit under way is the store's to end. */
 void bus_destroy(struct bus **bus)
 {
     if (*bus == NULL)
         return;
-    unit_rollback((*bus)->handling.parts.unit);
+    struct unit_of_work *unit = (*bus)->handling.parts.unit;
+    if (!unit->is_under_way)
+        unit_rollback(unit);
     queue_release(&(*bus)->handling.queue);
     event_list_release(&(*bus)->handling.decided);
-    arena_destroy(&(*bus)->handling.arena);
-    free((*bus)->handling.published);
-    free((*bus)->entries);
+    group_release(&(*bus)->groups[0]);
+    group_release(&(*bus)->groups[1]);
     free(*bus);
     *bus = NULL;
 }
 
-static struct entry *next_entry(struct bus *bus)
+static struct entry *next_entry(struct bus *bus, void *origin)
 {
+    struct group *open = bus->open;
     assert(!bus_group_is_full(bus));
-    struct entry *entry = &bus->entries[bus->count++];
+    struct entry *entry = &open->entries[open->count++];
     entry->reply = (struct reply){.outcome = OUTCOME_DONE};
+    entry->origin = origin;
     entry->is_refusal = false;
     return entry;
 }
@@ -171,26 +215,27 @@ static void count_reply(struct stats *stats, const struct reply *reply)
         stats->malformed++;
 }
 
-void bus_handle(struct bus *bus, const struct request *request)
+void bus_handle(struct bus *bus, const struct request *request, void *origin)
 {
-    struct entry *entry = next_entry(bus);
+    struct entry *entry = next_entry(bus, origin);
     struct handling *h = &bus->handling;
     entry->request = *request;
     entry->reply.type = request->type;
     entry->reply.id = request->id;
-    if (bus->failure != STORE_OK) /* it is answered when the group ends */
+    struct group *open = bus->open;
+    if (open->failure != STORE_OK) /* it is answered when the group ends */
         return;
     h->reply = &entry->reply;
     if (message_is_command(request->type))
-        bus->failure = take_command(bus, request);
+        open->failure = take_command(bus, request);
     else
-        bus->failure = answer_query(bus, request);
+        open->failure = answer_query(bus, request);
     name_refusal(&entry->reply, request);
 }
 
-void bus_refuse(struct bus *bus, const struct reply *refusal)
+void bus_refuse(struct bus *bus, const struct reply *refusal, void *origin)
 {
-    struct entry *entry = next_entry(bus);
+    struct entry *entry = next_entry(bus, origin);
     entry->reply = *refusal;
     entry->reply.seq = bus->last_seq;
     entry->is_refusal = true;
@@ -198,17 +243,17 @@ void bus_refuse(struct bus *bus, const struct reply *refusal)
 
 uint64_t bus_last_seq(const struct bus *bus)
 {
-    return bus->last_seq;
+    return bus->published_seq;
 }
 
 size_t bus_group_count(const struct bus *bus)
 {
-    return bus->count;
+    return bus->open->count;
 }
 
 bool bus_group_is_full(const struct bus *bus)
 {
-    return bus->count == GROUP_MAX || arena_used(bus->handling.arena) >= GROUP_BYTES_MAX;
+    return bus->open->count == GROUP_MAX || arena_used(bus->open->arena) >= GROUP_BYTES_MAX;
 }
 
 bool bus_is_long_query(enum message_type type)
@@ -221,19 +266,24 @@ bool bus_is_long_query(enum message_type type)
 bool bus_long_queries_must_wait(const struct bus *bus)
 {
     return bus->handling.queries_us >= GROUP_QUERIES_US - GROUP_QUERIES_US / 8 ||
-           arena_used(bus->handling.arena) >= GROUP_PAGES_MAX;
+           arena_used(bus->open->arena) >= GROUP_PAGES_MAX;
 }
+
+/* ---- the end of a group ---- */
 
 /* The group is lost: its commands are refused, and its queries are answered by what is there
  * without them. */
-static void answer_failed_group(struct bus *bus, enum outcome refusal)
+static void answer_failed_group(struct bus *bus, struct group *group)
 {
     struct handling *h = &bus->handling;
+    enum outcome refusal =
+        group->failure == STORE_FULL ? OUTCOME_STORAGE_FULL : OUTCOME_STORAGE_FAILED;
     struct store_figures figures;
     if (h->parts.reader->ops->figures(h->parts.reader, &figures) == STORE_OK)
         bus->last_seq = figures.seq;
-    for (size_t i = 0; i < bus->count; i++) {
-        struct entry *entry = &bus->entries[i];
+    turn_to(bus, group);
+    for (size_t i = 0; i < group->count; i++) {
+        struct entry *entry = &group->entries[i];
         entry->reply.seq = bus->last_seq;
         if (entry->is_refusal)
             continue;
@@ -247,73 +297,153 @@ static void answer_failed_group(struct bus *bus, enum outcome refusal)
         answer_query(bus, request);
         name_refusal(&entry->reply, request);
     }
+    turn_to(bus, bus->open);
+}
+
+/* With it goes what the open group has done, which was decided on what it did. */
+static void lose(struct bus *bus, struct group *group, enum store_result why)
+{
+    group->failure = why;
+    unit_rollback(bus->handling.parts.unit);
+    group->outbox.count = bus->open->outbox.count = 0;
+    CRASH_POINT(before_refusal);
+    answer_failed_group(bus, group);
+    group->last_seq = bus->last_seq;
+    if (bus->open->count > 0 && bus->open->failure == STORE_OK)
+        bus->open->failure = why;
+}
+
+static void complete(struct bus *bus, struct group *group)
+{
+    struct stats *stats = bus->handling.parts.stats;
+    group->is_complete = true;
+    if (group->failure == STORE_OK) {
+        stats->commits += group->has_unit;
+        stats->events += group->outbox.count;
+    }
+    bus->published_seq = group->last_seq;
+    for (size_t i = 0; i < group->count; i++)
+        count_reply(stats, &group->entries[i].reply);
+    if (group->count > stats->group_max)
+        stats->group_max = group->count;
+}
+
+bool bus_has_sent(const struct bus *bus)
+{
+    return bus->sent != NULL;
+}
+
+void bus_submit(struct bus *bus, bool here)
+{
+    struct unit_of_work *unit = bus->handling.parts.unit;
+    struct group *group = bus->open;
+    assert(bus->sent == NULL && group->count > 0 && !unit->is_under_way);
+    bus->sent = group;
+    bus->open = &bus->groups[group == &bus->groups[0]];
+    bus->handling.queries_us = 0;
+    assert(bus->open->count == 0);
+    turn_to(bus, bus->open);
+    group->last_seq = bus->last_seq;
+    group->has_unit = unit->is_open;
+    enum store_result result = group->failure;
+    if (result == STORE_OK && group->has_unit)
+        result = unit_submit(unit, here);
+    if (result != STORE_OK && result != STORE_BROKEN)
+        lose(bus, group, result);
+    group->failure = result;
+    if (result == STORE_OK ? !group->has_unit : result != STORE_BROKEN)
+        complete(bus, group);
+}
+
+bool bus_take(struct bus *bus, enum store_result *result)
+{
+    struct group *group = bus->sent;
+    if (group == NULL)
+        return false;
+    if (!group->is_complete && group->failure != STORE_BROKEN) {
+        if (!unit_done(bus->handling.parts.unit, result))
+            return false;
+        if (*result == STORE_BROKEN)
+            group->failure = *result;
+        else if (*result != STORE_OK)
+            lose(bus, group, *result);
+        if (*result != STORE_BROKEN)
+            complete(bus, group);
+    }
+    *result = group->failure;
+    return true;
 }
 
 enum store_result bus_commit(struct bus *bus)
 {
-    struct handling *h = &bus->handling;
-    struct stats *stats = h->parts.stats;
-    enum store_result result = bus->failure;
-    bool has_unit = h->parts.unit->is_open;
-    if (result == STORE_OK && has_unit)
-        result = unit_commit(h->parts.unit);
-    if (result == STORE_BROKEN)
-        return result;
-    if (result == STORE_OK) {
-        stats->commits += has_unit;
-        stats->events += h->published_count;
-    } else {
-        unit_rollback(h->parts.unit);
-        h->published_count = 0;
-        CRASH_POINT(before_refusal);
-        answer_failed_group(bus,
-                            result == STORE_FULL ? OUTCOME_STORAGE_FULL : OUTCOME_STORAGE_FAILED);
-    }
-    for (size_t i = 0; i < bus->count; i++)
-        count_reply(stats, &bus->entries[i].reply);
-    if (bus->count > stats->group_max)
-        stats->group_max = bus->count;
+    enum store_result result = STORE_OK;
+    struct unit_of_work *unit = bus->handling.parts.unit;
+    if (bus->open->count == 0)
+        return STORE_OK;
+    bus_submit(bus, true);
+    if (unit->is_under_way)
+        unit_wait(unit);
+    bool is_taken = bus_take(bus, &result);
+    assert(is_taken);
     return result;
 }
 
 void bus_publish(struct bus *bus)
 {
     struct handling *h = &bus->handling;
-    for (size_t i = 0; i < h->published_count; i++) {
-        const struct published *p = &h->published[i];
+    struct outbox *outbox = bus->sent != NULL ? &bus->sent->outbox : NULL;
+    for (size_t i = 0; outbox != NULL && i < outbox->count; i++) {
+        const struct published *p = &outbox->items[i];
         h->parts.publisher->publish(h->parts.publisher, p->type, p->sku, p->body);
         CRASH_POINT(between_events);
         if (p->awaited != NULL)
             dispatch_committed(h, p->awaited);
     }
-    h->published_count = 0;
+    if (outbox != NULL)
+        outbox->count = 0;
 }
 
 const struct reply *bus_reply(const struct bus *bus, size_t index)
 {
-    assert(index < bus->count);
-    return &bus->entries[index].reply;
+    assert(bus->sent != NULL && bus->sent->is_complete && index < bus->sent->count);
+    return &bus->sent->entries[index].reply;
+}
+
+size_t bus_taken_count(const struct bus *bus)
+{
+    assert(bus->sent != NULL && bus->sent->is_complete);
+    return bus->sent->count;
+}
+
+void *bus_origin(const struct bus *bus, size_t index)
+{
+    assert(bus->sent != NULL && index < bus->sent->count);
+    return bus->sent->entries[index].origin;
 }
 
 /* A command that moved very many lines leaves no more memory in use than others do. */
-static void give_back_excess(struct handling *h)
+static void give_back_excess(struct handling *h, struct outbox *outbox)
 {
     if (h->queue.capacity > EXCESS)
         queue_release(&h->queue);
     if (h->decided.capacity > EXCESS)
         event_list_release(&h->decided);
-    if (h->published_capacity > EXCESS) {
-        free(h->published);
-        h->published = NULL;
-        h->published_capacity = 0;
+    if (outbox->capacity > EXCESS) {
+        free(outbox->items);
+        *outbox = (struct outbox){.items = NULL};
     }
 }
 
 void bus_end_group(struct bus *bus)
 {
-    bus->count = 0;
-    bus->failure = STORE_OK;
-    bus->handling.queries_us = 0;
-    arena_reset(bus->handling.arena);
-    give_back_excess(&bus->handling);
+    struct group *group = bus->sent;
+    if (group == NULL)
+        return;
+    assert(group->is_complete);
+    bus->sent = NULL;
+    group->count = group->outbox.count = 0;
+    group->failure = STORE_OK;
+    group->has_unit = group->is_complete = false;
+    arena_reset(group->arena);
+    give_back_excess(&bus->handling, &group->outbox);
 }

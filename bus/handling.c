@@ -25,29 +25,38 @@ enum store_result handling_conclude(struct handling *h, struct product *product,
 {
     if (outcome == OUTCOME_STORAGE_FAILED)
         return STORE_FAILED;
-    h->reply->outcome = outcome;
-    h->reply->duplicate = outcome == OUTCOME_DONE && h->decided.count == 0;
+    struct reply *reply = h->reply;
+    reply->outcome = outcome;
+    reply->duplicate = outcome == OUTCOME_DONE && h->decided.count == 0;
+    /* The product's own text may be gone before the reply leaves. */
+    if (!text_is_none(reply->batchref) && !arena_text(h->arena, reply->batchref, &reply->batchref))
+        return STORE_FAILED;
     return handling_record(h, product);
 }
 
 static bool keep_for_publishing(struct handling *h, const struct event *event, struct text body)
 {
-    if (h->published_count == h->published_capacity) {
-        size_t capacity = h->published_capacity > 0 ? 2 * h->published_capacity : 1024;
-        struct published *published = realloc(h->published, capacity * sizeof *published);
-        if (published == NULL)
+    struct outbox *outbox = h->outbox;
+    struct text sku;
+    if (outbox->count == outbox->capacity) {
+        size_t capacity = outbox->capacity > 0 ? 2 * outbox->capacity : 1024;
+        struct published *items = realloc(outbox->items, capacity * sizeof *items);
+        if (items == NULL)
             return false;
-        h->published = published;
-        h->published_capacity = capacity;
+        outbox->items = items;
+        outbox->capacity = capacity;
     }
     struct event *awaited = NULL;
+    if (!arena_text(h->arena, event->sku, &sku)) /* the product may be gone by then */
+        return false;
     if (dispatch_is_awaited(event->type)) {
         awaited = arena_alloc(h->arena, sizeof *awaited);
         if (awaited == NULL)
             return false;
         *awaited = *event;
+        awaited->sku = sku;
     }
-    h->published[h->published_count++] = (struct published){event->type, event->sku, body, awaited};
+    outbox->items[outbox->count++] = (struct published){event->type, sku, body, awaited};
     return true;
 }
 

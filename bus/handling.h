@@ -13,17 +13,22 @@ struct published {
     const struct event *awaited; /* by a handler after the commit, else NULL */
 };
 
+/* Events of a group, to be sent once it is durable. */
+struct outbox {
+    struct published *items;
+    size_t count;
+    size_t capacity;
+};
+
 struct handling {
     struct bus_parts parts;
-    struct queue queue;          /* events of the command under way that wait for their handlers */
-    struct event_list decided;   /* by the decision under way */
-    struct reply *reply;         /* to the request under way */
-    struct text cause;           /* its id, absent where it has none */
-    struct arena *arena;         /* lives as long as the group */
-    struct published *published; /* events of the group, to be sent after the commit */
-    size_t published_count;
-    size_t published_capacity;
-    uint64_t queries_us; /* that the queries of the group took, roughly */
+    struct queue queue;        /* events of the command under way that wait for their handlers */
+    struct event_list decided; /* by the decision under way */
+    struct reply *reply;       /* to the request under way */
+    struct text cause;         /* its id, absent where it has none */
+    struct arena *arena;       /* of the group under way: lives as long as that */
+    struct outbox *outbox;     /* the same */
+    uint64_t queries_us;       /* that the queries of the group took, roughly */
     uint64_t page_began_us;
 };
 

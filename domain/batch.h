@@ -10,8 +10,6 @@ struct batch {
     struct date eta;    /* none: in the warehouse */
     uint32_t qty;       /* purchased */
     uint32_t allocated; /* sum of its lines' quantities */
-    uint64_t newest;    /* seq of the newest allocation that may still stand in it, 0 if none: the
-                           head of a chain that goes on with event.older_seq */
 };
 
 /* What can still be allocated. Never below zero when a command is done; 0 while one is under way
@@ -33,7 +31,6 @@ struct order_line {
     uint32_t qty;
     struct text batchref; /* absent: it waits for stock */
     uint64_t seq;         /* of the event that put it there: Allocated, or OutOfStock if it waits */
-    uint64_t older_seq;   /* of the allocation before it in its batch, 0 if none */
 };
 
 static inline bool order_line_waits(const struct order_line *line)

@@ -74,7 +74,6 @@ static enum outcome decide_deallocated(const struct order_line *line, struct eve
     if (event == NULL)
         return OUTCOME_STORAGE_FAILED;
     event->line_seq = line->seq;
-    event->older_seq = line->older_seq;
     event->as.deallocated.orderid = line->orderid;
     event->as.deallocated.qty = line->qty;
     event->as.deallocated.batchref = line->batchref;

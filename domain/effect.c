@@ -30,8 +30,7 @@ static struct effect effect_of_allocated(const struct event *event)
                                     .sku = event->sku,
                                     .qty = allocated->qty,
                                     .batchref = allocated->batchref,
-                                    .seq = event->seq,
-                                    .older_seq = event->older_seq},
+                                    .seq = event->seq},
                            .waited_since = event->line_seq,
                            .on_batch = BATCH_TAKES_LINE,
                            .batchref = allocated->batchref};
@@ -46,8 +45,7 @@ static struct effect effect_of_deallocated(const struct event *event)
                                     .sku = event->sku,
                                     .qty = deallocated->qty,
                                     .batchref = deallocated->batchref,
-                                    .seq = event->line_seq,
-                                    .older_seq = event->older_seq},
+                                    .seq = event->line_seq},
                            .waited_since = waited ? event->line_seq : 0,
                            .on_batch = waited ? BATCH_UNTOUCHED : BATCH_LOSES_LINE,
                            .batchref = deallocated->batchref};

@@ -10,7 +10,6 @@
 struct batch_node {
     struct batch batch; /* its first member is `ref`, by which it is found */
     struct fit_node by_use;
-    struct batch_node *next_changed; /* NULL: not changed; the last one that is: itself */
     char ref[];
 };
 
@@ -28,7 +27,6 @@ struct product {
     uint32_t sku_len;
     struct fit_tree batches_by_use; /* those with stock: room is what is available */
     struct fit_tree waiting_by_age; /* room is the more, the less a line asks */
-    struct batch_node *changed;     /* since the product was settled */
     size_t texts;                   /* bytes of refs and order ids */
     char sku[];
 };
@@ -163,8 +161,7 @@ static bool batches_equal(const struct product *a, const struct product *b)
     const struct batch *y = product_next_batch(b, NULL);
     while (x != NULL && y != NULL) {
         if (!text_equal(x->ref, y->ref) || x->age != y->age || x->qty != y->qty ||
-            x->allocated != y->allocated || x->eta.yyyymmdd != y->eta.yyyymmdd ||
-            x->newest != y->newest)
+            x->allocated != y->allocated || x->eta.yyyymmdd != y->eta.yyyymmdd)
             return false;
         x = product_next_batch(a, x);
         y = product_next_batch(b, y);
@@ -212,34 +209,7 @@ size_t product_memory(const struct product *product)
            product->totals.waiting * piece(sizeof(struct waiting_node)) + product->texts;
 }
 
-const struct batch *product_next_changed(const struct product *product, const struct batch *after)
-{
-    const struct batch_node *node = product->changed;
-    if (after != NULL) {
-        const struct batch_node *before = (const void *)after; /* it begins with its batch */
-        node = before->next_changed != before ? before->next_changed : NULL;
-    }
-    return node != NULL ? &node->batch : NULL;
-}
-
-void product_settle(struct product *product)
-{
-    while (product->changed != NULL) {
-        struct batch_node *node = product->changed;
-        product->changed = node->next_changed != node ? node->next_changed : NULL;
-        node->next_changed = NULL;
-    }
-}
-
 /* ---- restoring and applying ---- */
-
-static void note_changed(struct product *product, struct batch_node *node)
-{
-    if (node->next_changed != NULL)
-        return;
-    node->next_changed = product->changed != NULL ? product->changed : node;
-    product->changed = node;
-}
 
 /* Adds to a tree, which may be empty. */
 static bool add_to_tree(void **tree, struct batch_node *node)
@@ -281,7 +251,6 @@ static struct batch_node *add_batch(struct product *product, const struct batch 
     memcpy(node->ref, batch->ref.data, batch->ref.len);
     node->batch = *batch;
     node->batch.ref.data = node->ref;
-    node->next_changed = NULL;
     if (!add_by_ref(product, node)) {
         free(node);
         return NULL;
@@ -353,7 +322,6 @@ static void change_batch(struct product *product, struct batch_node *node,
         node->batch = *changed;
         put_in_use(product, node);
     }
-    note_changed(product, node);
     totals->available = totals->available - before + after;
     totals->open = totals->open - (before > 0) + (after > 0);
 }
@@ -376,7 +344,6 @@ static bool apply_batch_created(struct product *product, const struct event *eve
     if (node == NULL)
         return false;
     put_in_use(product, node);
-    note_changed(product, node);
     product->totals.batches++;
     product->totals.open++;
     product->totals.available += batch.qty;
@@ -410,7 +377,6 @@ static bool apply_allocated(struct product *product, const struct event *event)
     assert(node != NULL && batch_available(&node->batch) >= allocated->qty);
     struct batch changed = node->batch;
     changed.allocated += allocated->qty;
-    changed.newest = event->seq;
     change_batch(product, node, &changed);
     if (event->line_seq != 0)
         remove_waiting(product, event->line_seq);
@@ -428,12 +394,6 @@ static bool apply_deallocated(struct product *product, const struct event *event
     assert(node != NULL && node->batch.allocated >= deallocated->qty);
     struct batch changed = node->batch;
     changed.allocated -= deallocated->qty;
-    /* While a batch holds too much it is the newest line that leaves: what the chain has above it
-     * left long ago, and is not walked over again. */
-    if (changed.newest == event->line_seq || batch_is_over_allocated(&node->batch))
-        changed.newest = event->older_seq;
-    if (changed.allocated == 0)
-        changed.newest = 0;
     change_batch(product, node, &changed);
     return true;
 }

@@ -84,13 +84,6 @@ bool product_equal(const struct product *a, const struct product *b);
 /* Bytes of memory that it takes, roughly. */
 size_t product_memory(const struct product *product);
 
-/* For a repository that writes it: the batches that events changed since it was settled, each once
- * and in no order (NULL: the first one), NULL at the end. */
-const struct batch *product_next_changed(const struct product *product, const struct batch *after);
-
-/* From now on none has changed. */
-void product_settle(struct product *product);
-
 /* ---- decisions ----------------------------------------------------------------------------
  * Each appends to `out` and returns OUTCOME_DONE, or a refusal. Where nothing was appended by
  * something done, what was asked for is so already: a duplicate. OUTCOME_STORAGE_FAILED: no

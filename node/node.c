@@ -45,6 +45,7 @@ struct node {
     uint64_t started_ms;         /* monotonic, as the next two */
     uint64_t now_ms;             /* at the start of the turn */
     uint64_t heartbeat_ms;       /* when the next one is due */
+    size_t last_count;           /* requests of the group that was sent last */
     struct log_limit failure_limit;
     bool tells_groups; /* the log takes what is for debugging */
 };
@@ -60,14 +61,20 @@ static bool open_store(struct node *node, const struct config *config, char erro
                                          .events_behind = (uint64_t)config->events_behind,
                                          .ids_kept = (uint64_t)config->ids_kept};
     node->store = lmdb_store_open(&options, error);
-    if (node->store != NULL && lmdb_store_has_finished_commit(node->store))
-        log_printf(node->logger, LOG_WARN,
-                   "a commit was cut off at its last page: all else of it was whole, and it was "
-                   "finished; commands that were not answered may have happened");
-    if (node->store != NULL && !lmdb_store_was_walked(node->store))
+    if (node->store == NULL)
+        return false;
+    if (lmdb_store_has_cut(node->store))
+        log_printf(
+            node->logger, LOG_INFO,
+            "the journal ended in what had not been written to its end, and was not answered: "
+            "it was cut off");
+    if (lmdb_store_why_rebuilt(node->store) != NULL)
+        log_printf(node->logger, LOG_WARN, "%s: they were made anew from the journal",
+                   lmdb_store_why_rebuilt(node->store));
+    if (!lmdb_store_was_walked(node->store))
         log_printf(node->logger, LOG_INFO,
-                   "the store is larger than check_mib: allocd --verify looks at all of it");
-    return node->store != NULL;
+                   "the tables are larger than check_mib: allocd --verify looks at all of them");
+    return true;
 }
 
 /* The node's own sockets first: the front connects to them. Nobody is served before start_serving.
@@ -228,25 +235,27 @@ const char *node_events(const struct node *node)
 
 /* ---- a group: what waits is read, handled, committed, answered and published ---- */
 
-static size_t read_upstream(struct node *node)
+/* Of a command that came from upstream. */
+static void *upstream_origin(struct node *node)
 {
-    struct request request;
-    size_t count = 0;
-    while (!bus_group_is_full(node->bus) && upstream_next(node->upstream, node->now_ms, &request)) {
-        bus_handle(node->bus, &request);
-        count++;
-    }
-    return count;
+    return node->upstream;
 }
 
-static void refuse(struct node *node, enum arrival arrival)
+static void read_upstream(struct node *node)
+{
+    struct request request;
+    while (!bus_group_is_full(node->bus) && upstream_next(node->upstream, node->now_ms, &request))
+        bus_handle(node->bus, &request, upstream_origin(node));
+}
+
+static void refuse(struct node *node, enum arrival arrival, void *origin)
 {
     struct reply refusal = {.outcome = OUTCOME_TOO_LARGE};
     if (arrival == ARRIVAL_NOT_ONE_BODY) {
         refusal.outcome = OUTCOME_MALFORMED;
         refusal.about = text_of("not exactly one body frame");
     }
-    bus_refuse(node->bus, &refusal);
+    bus_refuse(node->bus, &refusal, origin);
 }
 
 static bool long_queries_must_wait(const struct node *node)
@@ -256,12 +265,12 @@ static bool long_queries_must_wait(const struct node *node)
 
 /* True: it is part of the group. A query is not where nobody waits for its reply, or where it has
  * to wait for a later group itself. */
-static bool read_request(struct node *node, struct text body)
+static bool read_request(struct node *node, struct text body, void *origin)
 {
     struct request request;
     struct reply refusal;
     if (codec_decode_request(node->codec, body, &request, &refusal) != OUTCOME_DONE) {
-        bus_refuse(node->bus, &refusal);
+        bus_refuse(node->bus, &refusal, origin);
         return true;
     }
     bool is_query = !message_is_command(request.type);
@@ -272,38 +281,35 @@ static bool read_request(struct node *node, struct text body)
     if (bus_is_long_query(request.type) && long_queries_must_wait(node) &&
         router_defer(node->router))
         return false;
-    bus_handle(node->bus, &request);
+    bus_handle(node->bus, &request, origin);
     return true;
 }
 
-static size_t read_router(struct node *node)
+static void read_router(struct node *node)
 {
-    size_t count = 0;
+    void *origin;
     struct text body;
     enum arrival arrival;
     router_begin_group(node->router);
     while (!bus_group_is_full(node->bus) &&
-           (arrival = router_next(node->router, long_queries_must_wait(node), &body)) !=
+           (arrival = router_next(node->router, long_queries_must_wait(node), &body, &origin)) !=
                ARRIVAL_NONE) {
         bool is_taken = true;
         if (arrival == ARRIVAL_REQUEST)
-            is_taken = read_request(node, body);
+            is_taken = read_request(node, body, origin);
         else
-            refuse(node, arrival);
-        if (!is_taken)
-            continue;
-        router_take(node->router);
-        count++;
+            refuse(node, arrival, origin);
+        if (is_taken)
+            router_take(node->router);
     }
-    return count;
 }
 
-static void send_reply(struct node *node, size_t index, const struct reply *reply)
+static void send_reply(struct node *node, void *origin, const struct reply *reply)
 {
     struct text body;
     if (!codec_encode_reply(node->codec, reply, &body))
         body = text_none(); /* no memory; it is done all the same */
-    router_reply(node->router, index, body);
+    router_reply(node->router, origin, body);
     CRASH_POINT(between_replies);
 }
 
@@ -316,32 +322,37 @@ static bool can_be_told(struct node *node, enum store_result result)
     return false;
 }
 
-/* False: the process must end without a reply. */
-static bool serve_group(struct node *node)
+static void tell_group(struct node *node, enum store_result result)
 {
-    size_t from_upstream = node->must_stop ? 0 : read_upstream(node);
-    size_t from_router = read_router(node);
-    if (from_upstream + from_router == 0)
-        return true;
-    CRASH_POINT(group_handled);
-    enum store_result result = bus_commit(node->bus);
-    CRASH_POINT(before_replies);
-    if (!can_be_told(node, result))
-        return false;
     if (result != STORE_OK)
         log_limited(node->logger, &node->failure_limit, node->now_ms, LOG_ERROR,
                     result == STORE_FULL ? "no space left in the store: commands are refused"
                                          : "the store failed: commands are refused");
     if (node->tells_groups)
-        log_printf(
-            node->logger, LOG_DEBUG,
-            "a group of %zu requests and %zu messages of upstream is committed up to seq %" PRIu64,
-            from_router, from_upstream, bus_last_seq(node->bus));
-    for (size_t i = 0; i < from_upstream; i++)
-        upstream_outcome(node->upstream, result == STORE_OK, bus_reply(node->bus, i)->outcome,
-                         node->now_ms);
-    for (size_t i = 0; i < from_router; i++)
-        send_reply(node, i, bus_reply(node->bus, from_upstream + i));
+        log_printf(node->logger, LOG_DEBUG,
+                   "a group of %zu requests is committed up to seq %" PRIu64,
+                   bus_taken_count(node->bus), bus_last_seq(node->bus));
+}
+
+/* Replies and events leave once their group is durable. False: the process must end without a
+ * reply. */
+static bool answer_group(struct node *node)
+{
+    enum store_result result;
+    if (!bus_take(node->bus, &result))
+        return true;
+    CRASH_POINT(before_replies);
+    if (!can_be_told(node, result))
+        return false;
+    tell_group(node, result);
+    for (size_t i = 0; i < bus_taken_count(node->bus); i++) {
+        void *origin = bus_origin(node->bus, i);
+        const struct reply *reply = bus_reply(node->bus, i);
+        if (origin == upstream_origin(node))
+            upstream_outcome(node->upstream, result == STORE_OK, reply->outcome, node->now_ms);
+        else
+            send_reply(node, origin, reply);
+    }
     CRASH_POINT(after_replies);
     bus_publish(node->bus);
     CRASH_POINT(after_events);
@@ -349,6 +360,32 @@ static bool serve_group(struct node *node)
     router_end_group(node->router);
     upstream_end_group(node->upstream);
     return true;
+}
+
+/* One request after another, each alone, are made durable here: another thread would have to be
+ * woken for each, and nothing else is to be done meanwhile. */
+static void send_group(struct node *node)
+{
+    size_t count = bus_group_count(node->bus);
+    if (bus_has_sent(node->bus) || count == 0)
+        return;
+    CRASH_POINT(group_handled);
+    bus_submit(node->bus, count == 1 && node->last_count == 1);
+    router_send_group(node->router);
+    upstream_send_group(node->upstream);
+    node->last_count = count;
+}
+
+/* While one group is made durable, the next one is collected. False: as answer_group. */
+static bool serve(struct node *node)
+{
+    if (!answer_group(node))
+        return false;
+    if (!node->must_stop)
+        read_upstream(node);
+    read_router(node);
+    send_group(node);
+    return answer_group(node);
 }
 
 /* ---- the loop ---- */
@@ -374,33 +411,49 @@ static void begin_turn(struct node *node)
     event_socket_figures(node->events, &node->stats);
 }
 
-/* Milliseconds until something is due. */
+/* Whether the open group takes more: else nothing can be done before the one that was sent is
+ * durable. */
+static bool can_collect(const struct node *node)
+{
+    return !bus_has_sent(node->bus) ||
+           (!bus_group_is_full(node->bus) && router_has_room(node->router));
+}
+
+/* Milliseconds until something is due. What has had its turn in the open group waits for the next.
+ */
 static int time_to_wait(const struct node *node)
 {
-    if (router_has_turns(node->router))
+    if (!bus_has_sent(node->bus) && router_has_turns(node->router))
         return router_is_ahead(node->router) ? AHEAD_WAIT_MS : 0;
     return (int)(node->heartbeat_ms > node->now_ms ? node->heartbeat_ms - node->now_ms : 0);
 }
 
+/* Waits for what there is to wait for, and notes which queues have news. */
 static void wait_for_work(struct node *node)
 {
-    struct inner *queues[] = {router_inner(node->router),
-                              node->must_stop ? NULL : upstream_inner(node->upstream)};
-    enum { QUEUES = sizeof queues / sizeof *queues };
-    struct pollfd items[QUEUES + 1];
-    nfds_t count = 0;
+    enum { ROUTER, UPSTREAM, QUEUES, SIGNALS = QUEUES, STORE, ITEMS };
+    bool collects = can_collect(node);
+    bool takes_upstream = collects && !node->must_stop;
+    struct inner *queues[QUEUES] = {[ROUTER] = collects ? router_inner(node->router) : NULL,
+                                    [UPSTREAM] =
+                                        takes_upstream ? upstream_inner(node->upstream) : NULL};
+    struct pollfd items[ITEMS];
     bool has_news = false;
-    for (; count < QUEUES && queues[count] != NULL; count++) {
-        has_news = has_news || queues[count]->has_news;
-        items[count] = (struct pollfd){.fd = queues[count]->fd, .events = POLLIN};
+    for (size_t i = 0; i < QUEUES; i++) {
+        has_news = has_news || (queues[i] != NULL && queues[i]->has_news);
+        items[i] = (struct pollfd){.fd = queues[i] != NULL ? queues[i]->fd : -1, .events = POLLIN};
     }
-    struct pollfd *signals = &items[count];
-    *signals = (struct pollfd){.fd = node->must_stop ? -1 : node->signal_fd, .events = POLLIN};
+    items[SIGNALS] =
+        (struct pollfd){.fd = node->must_stop ? -1 : node->signal_fd, .events = POLLIN};
+    items[STORE] =
+        (struct pollfd){.fd = bus_has_sent(node->bus) ? unit_fd(lmdb_store_unit(node->store)) : -1,
+                        .events = POLLIN};
     node->now_ms = monotonic_ms();
-    poll(items, count + 1, has_news ? 0 : time_to_wait(node));
-    for (nfds_t i = 0; i < count; i++)
-        queues[i]->has_news = queues[i]->has_news || (items[i].revents & POLLIN) != 0;
-    node->must_stop = node->must_stop || (signals->revents & POLLIN) != 0;
+    poll(items, ITEMS, has_news ? 0 : time_to_wait(node));
+    for (size_t i = 0; i < QUEUES; i++)
+        if (queues[i] != NULL && (items[i].revents & POLLIN) != 0)
+            queues[i]->has_news = true;
+    node->must_stop = node->must_stop || (items[SIGNALS].revents & POLLIN) != 0;
     begin_turn(node);
 }
 
@@ -416,7 +469,7 @@ static void tell_rest(struct node *node, bool now)
 static bool turn(struct node *node)
 {
     wait_for_work(node);
-    if (!serve_group(node))
+    if (!serve(node))
         return false;
     if (router_takes_welcome(node->router))
         pulse(node, TOPIC_WELCOME);
@@ -435,7 +488,9 @@ static bool finish(struct node *node)
     uint64_t end_ms = node->now_ms + STOPPING_MS_MAX;
     front_stop_reading(node->front);
     node->has_served = true;
-    while (!router_is_done(node->router) && node->now_ms < end_ms)
+    while ((!router_is_done(node->router) || bus_has_sent(node->bus) ||
+            bus_group_count(node->bus) > 0) &&
+           node->now_ms < end_ms)
         if (!turn(node))
             return false;
     tell_rest(node, true);

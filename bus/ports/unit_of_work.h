@@ -1,7 +1,14 @@
 /* One transaction for a group of commands, with the repository of products, the event log, the
  * views and the remembered replies in it. After a function returned STORE_FULL or STORE_FAILED
  * only unit_last_seq and unit_rollback may follow. Running a group again after a rollback is
- * harmless. */
+ * harmless.
+ *
+ *              unit_begin           unit_submit            unit_done
+ *     closed ------------> open ------------------> closed, and under way -----------> durable
+ *
+ * While one is under way the next may be open: it sees what that one did, and is lost with it if it
+ * does not become durable. What a unit gave out lives as long as it says below, so that the group
+ * of the one under way can still be answered. */
 #ifndef BUS_PORTS_UNIT_OF_WORK_H
 #define BUS_PORTS_UNIT_OF_WORK_H
 
@@ -32,17 +39,24 @@ struct unit_of_work_ops {
     enum store_result (*remember)(struct unit_of_work *unit, const struct request *request,
                                   const struct reply *reply);
     uint64_t (*last_seq)(const struct unit_of_work *unit);
-    enum store_result (*commit)(struct unit_of_work *unit);
+    enum store_result (*submit)(struct unit_of_work *unit, bool here);
+    bool (*done)(struct unit_of_work *unit, enum store_result *result);
+    void (*wait)(struct unit_of_work *unit);
+    int (*fd)(const struct unit_of_work *unit);
     void (*rollback)(struct unit_of_work *unit);
 };
 
 struct unit_of_work {
     const struct unit_of_work_ops *ops;
-    bool is_open; /* between begin and commit or rollback; kept by the functions below */
+    bool is_open;      /* both are kept by the functions below */
+    bool is_under_way; /* one that was submitted */
+    bool is_lost;      /* that one failed */
 };
 
 /* Opens the unit. `now_ms` is the time of all its events, unless an earlier event has a later
- * one: time never goes back in the log. Requires: it is not open. Does not block for long. */
+ * one: time never goes back in the log. Requires: it is not open. Does not block for long. What is
+ * said below to live until "the unit after the next" lives until the second unit_begin from then.
+ */
 static inline enum store_result unit_begin(struct unit_of_work *unit, uint64_t now_ms)
 {
     assert(!unit->is_open);
@@ -52,7 +66,7 @@ static inline enum store_result unit_begin(struct unit_of_work *unit, uint64_t n
 }
 
 /* The product of that SKU; it belongs to the unit and lives until the next unit_begin or
- * unit_rollback. STORE_NOT_FOUND: no product has it, *out untouched. */
+ * unit_rollback, with all texts of it. STORE_NOT_FOUND: no product has it, *out untouched. */
 static inline enum store_result unit_product(struct unit_of_work *unit, struct text sku,
                                              struct product **out)
 {
@@ -100,8 +114,8 @@ static inline enum store_result unit_newest_lines(struct unit_of_work *unit,
 
 /* Gives the event its seq, prev, time, SKU and version, adds it to the log, applies it to the
  * product and brings the view of lines by order up to date: the one way in which state changes.
- * *body is what is to be published after the commit; it lives until the next unit_begin. Texts of
- * the event must live as long. */
+ * *body is what is to be published once the unit is durable; it lives until the unit after the next
+ * begins. Texts of the event must live until the next unit_begin. */
 static inline enum store_result unit_append(struct unit_of_work *unit, struct product *product,
                                             struct event *event, struct text *body)
 {
@@ -134,22 +148,65 @@ static inline uint64_t unit_last_seq(const struct unit_of_work *unit)
     return unit->ops->last_seq(unit);
 }
 
-/* Blocks until all is on disk. After STORE_OK the unit is closed and everything in it durable.
- * After a failure nothing of it is stored, and unit_rollback must follow. */
-static inline enum store_result unit_commit(struct unit_of_work *unit)
+/* Closes the unit and begins to make it durable, which unit_done tells of. With `here` that happens
+ * before it returns: one unit alone need not wait for another thread. After a failure nothing of it
+ * is stored, and unit_rollback must follow. Requires: it is open, and none is under way. */
+static inline enum store_result unit_submit(struct unit_of_work *unit, bool here)
 {
-    assert(unit->is_open);
-    enum store_result result = unit->ops->commit(unit);
+    assert(unit->is_open && !unit->is_under_way);
+    enum store_result result = unit->ops->submit(unit, here);
     unit->is_open = result != STORE_OK;
+    unit->is_under_way = result == STORE_OK;
     return result;
 }
 
-/* Forgets all of the unit and closes it. Nothing to do where it is not open. */
+/* What became of the unit under way. False, with *result untouched: it is not known yet. STORE_OK:
+ * everything in it is durable. After a failure nothing of it is stored, nor will be of the one that
+ * is open, and unit_rollback must follow. */
+static inline bool unit_done(struct unit_of_work *unit, enum store_result *result)
+{
+    if (!unit->is_under_way || !unit->ops->done(unit, result))
+        return false;
+    unit->is_under_way = false;
+    unit->is_lost = *result != STORE_OK;
+    return true;
+}
+
+/* Blocks until unit_done can tell. */
+static inline void unit_wait(struct unit_of_work *unit)
+{
+    assert(unit->is_under_way);
+    unit->ops->wait(unit);
+}
+
+/* A descriptor that is readable once unit_done can tell of a unit that was not done `here`. -1:
+ * there is no such thing. */
+static inline int unit_fd(const struct unit_of_work *unit)
+{
+    return unit->ops->fd(unit);
+}
+
+/* All of it at once: blocks until the unit is on disk. After STORE_OK it is closed and everything
+ * in it durable. After a failure nothing of it is stored, and unit_rollback must follow. */
+static inline enum store_result unit_commit(struct unit_of_work *unit)
+{
+    enum store_result result = unit_submit(unit, true);
+    if (result != STORE_OK)
+        return result;
+    unit_wait(unit);
+    bool is_told = unit_done(unit, &result);
+    assert(is_told);
+    return result;
+}
+
+/* Forgets all of the unit, and of one that failed, and closes it. Nothing to do where there is
+ * none. Requires: none is under way. */
 static inline void unit_rollback(struct unit_of_work *unit)
 {
-    if (unit->is_open)
+    assert(!unit->is_under_way);
+    if (unit->is_open || unit->is_lost)
         unit->ops->rollback(unit);
-    unit->is_open = false;
+    unit->is_open = unit->is_lost = false;
 }
 
 #endif

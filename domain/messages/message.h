@@ -76,10 +76,8 @@ struct event {
     struct text sku;   /* of its product */
     uint64_t version;  /* of the product, after this event */
     struct text cause; /* the command's id, or absent */
-    /* Not published. What the line was before: the seq of the event that put it where it was
-     * (0: nowhere), and, for a Deallocated, that of the allocation made in its batch before it. */
-    uint64_t line_seq;
-    uint64_t older_seq;
+    uint64_t line_seq; /* not published: of the event that put the line where it was before, 0 if
+                          it was nowhere */
     union {
 #define EVENT(upper, lower, wire) struct lower lower;
 #define INTERNAL(upper, lower, wire) struct lower lower;

@@ -32,6 +32,13 @@ struct line {
     struct waiting *last;
 };
 
+/* The requests of a group. */
+struct request_group {
+    struct message messages[GROUP_MAX];
+    size_t count;
+    size_t body_bytes;
+};
+
 struct router {
     struct inner inner;
     const struct front *front;
@@ -48,9 +55,9 @@ struct router {
     uint64_t reply_bytes; /* that were sent so far */
     uint64_t requests_dropped;
     uint64_t replies_dropped;
-    struct message group[GROUP_MAX];
-    size_t count;
-    size_t body_bytes;
+    struct request_group groups[2];
+    struct request_group *open;
+    struct request_group *sent; /* NULL: there is none */
 };
 
 struct router *router_new(void *context, char error[ERROR_BYTES])
@@ -59,6 +66,7 @@ struct router *router_new(void *context, char error[ERROR_BYTES])
     snprintf(error, ERROR_BYTES, "cannot open the command socket");
     if (router == NULL)
         return NULL;
+    router->open = &router->groups[0];
     if (!inner_open(&router->inner, context, ZMQ_ROUTER, INNER_BIND, FRONT_COMMANDS, 0))
         router_destroy(&router);
     return router;
@@ -110,12 +118,20 @@ static void end_line(struct router *router, struct line *line)
     free(line);
 }
 
+static void end_requests(struct request_group *group)
+{
+    for (size_t i = 0; i < group->count; i++)
+        close_message(&group->messages[i]);
+    group->count = group->body_bytes = 0;
+}
+
 void router_destroy(struct router **router)
 {
     struct router *r = *router;
     if (r == NULL)
         return;
-    router_end_group(r);
+    end_requests(&r->groups[0]);
+    end_requests(&r->groups[1]);
     while (r->turns > 0) {
         struct line *line = pop_turn(r);
         while (line->first != NULL) {
@@ -316,6 +332,12 @@ static bool next_new(struct router *router, struct message *message)
     return false;
 }
 
+/* The one that router_next gives out. */
+static struct message *at_hand(struct router *router)
+{
+    return &router->open->messages[router->open->count];
+}
+
 void router_begin_group(struct router *router)
 {
     router->turns_left = router->turns;
@@ -328,34 +350,41 @@ static enum arrival arrival_of(const struct route *route)
     return route->kind == ROUTE_REQUEST ? ARRIVAL_REQUEST : ARRIVAL_NOT_ONE_BODY;
 }
 
-enum arrival router_next(struct router *router, bool long_queries_wait, struct text *body)
+bool router_has_room(const struct router *router)
 {
-    struct message *message = &router->group[router->count];
-    if (router->count == GROUP_MAX || router->body_bytes > GROUP_BODY_BYTES_MAX ||
+    return router->open->count < GROUP_MAX && router->open->body_bytes <= GROUP_BODY_BYTES_MAX;
+}
+
+enum arrival router_next(struct router *router, bool long_queries_wait, struct text *body,
+                         void **origin)
+{
+    struct message *message = at_hand(router);
+    if (!router_has_room(router) ||
         (!next_waiting(router, long_queries_wait, message) && !next_new(router, message)))
         return ARRIVAL_NONE;
     struct route route = route_of(message);
     *body = (struct text){zmq_msg_data(&message->body), zmq_msg_size(&message->body)};
+    *origin = message;
     return arrival_of(&route);
 }
 
 bool router_client_is_gone(struct router *router)
 {
-    uint32_t slot = route_of(&router->group[router->count]).slot;
+    uint32_t slot = route_of(at_hand(router)).slot;
     return (front_client_state(router->front, slot) & CLIENT_IS_GONE) != 0;
 }
 
 void router_take(struct router *router)
 {
-    router->body_bytes += zmq_msg_size(&router->group[router->count].body);
-    router->count++;
+    router->open->body_bytes += zmq_msg_size(&at_hand(router)->body);
+    router->open->count++;
     end_turn(router);
 }
 
 /* It goes back to where it was, or is the first one of its client that waits. */
 bool router_defer(struct router *router)
 {
-    struct message *message = &router->group[router->count];
+    struct message *message = at_hand(router);
     struct line *line = router->served;
     if (line == NULL)
         return add_waiting(router, message, true);
@@ -376,7 +405,7 @@ bool router_defer(struct router *router)
 void router_drop(struct router *router)
 {
     router->requests_dropped++;
-    answer_nothing(router, &router->group[router->count]);
+    answer_nothing(router, at_hand(router));
     end_turn(router);
 }
 
@@ -386,16 +415,26 @@ void router_figures(const struct router *router, struct stats *stats)
     stats->replies_dropped += router->replies_dropped;
 }
 
-void router_reply(struct router *router, size_t index, struct text body)
+void router_send_group(struct router *router)
 {
-    assert(index < router->count);
+    assert(router->sent == NULL);
+    router->sent = router->open;
+    router->open = &router->groups[router->open == &router->groups[0]];
+    assert(router->open->count == 0);
+}
+
+void router_reply(struct router *router, void *origin, struct text body)
+{
+    struct message *message = origin;
+    assert(router->sent != NULL && message >= router->sent->messages &&
+           message < router->sent->messages + router->sent->count);
     router->replies_dropped += body.len == 0;
-    send_reply(router, &router->group[index], body);
+    send_reply(router, message, body);
 }
 
 void router_end_group(struct router *router)
 {
-    for (size_t i = 0; i < router->count; i++)
-        close_message(&router->group[i]);
-    router->count = router->body_bytes = 0;
+    assert(router->sent != NULL);
+    end_requests(router->sent);
+    router->sent = NULL;
 }

@@ -32,18 +32,23 @@ enum arrival {
     ARRIVAL_NOT_ONE_BODY /* it had none, or several */
 };
 
-/* Begins a group: each client with something that waits gets its turns. */
+/* Whether the open group has room for another request. */
+bool router_has_room(const struct router *router);
+
+/* Begins to fill the open group, or goes on: each client with something that waits gets its turns.
+ */
 void router_begin_group(struct router *router);
 
 /* The next request to be looked at. Unless it is NONE, router_take, router_defer or router_drop
  * must follow. `long_queries_wait`: those that are known to be such are left where
- * they are. *body lives until router_end_group. */
-enum arrival router_next(struct router *router, bool long_queries_wait, struct text *body);
+ * they are. *body lives until router_end_group, *origin is what router_reply wants to know. */
+enum arrival router_next(struct router *router, bool long_queries_wait, struct text *body,
+                         void **origin);
 
 /* Whether the client of the request has gone. */
 bool router_client_is_gone(struct router *router);
 
-/* The request becomes the next one of the group; router_reply must follow. */
+/* The request becomes the next one of the open group; router_reply must follow. */
 void router_take(struct router *router);
 
 /* The request is a long query and waits for a later group. Without memory it is taken: false. */
@@ -52,13 +57,18 @@ bool router_defer(struct router *router);
 /* The request is not answered. */
 void router_drop(struct router *router);
 
-/* Sends the reply to request `index` of the group, in the order of router_take. Each is replied to
- * once; an empty body says that there was no memory for a reply. */
-void router_reply(struct router *router, size_t index, struct text body);
+/* Ends the open group, whose replies are to be sent, and opens the next one. Requires: the group
+ * that was sent before has ended. */
+void router_send_group(struct router *router);
+
+/* Sends the reply to a request of the group that was sent. Each is replied to once, in the order of
+ * router_take; an empty body says that there was no memory for a reply. */
+void router_reply(struct router *router, void *origin, struct text body);
 
 /* Adds what was dropped so far. */
 void router_figures(const struct router *router, struct stats *stats);
 
+/* The group that was sent has its replies. */
 void router_end_group(struct router *router);
 
 /* Whether so many bytes of replies wait for the front that queries had better wait: it has still to

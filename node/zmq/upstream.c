@@ -25,7 +25,8 @@ struct upstream {
     struct slot slots[UPSTREAM_GROUP_MAX];
     size_t first; /* slots in use: first .. count - 1 */
     size_t count;
-    size_t taken;    /* of these, into the group under way */
+    size_t sent;     /* of these, in the group that was sent, ... */
+    size_t taken;    /* ... and, behind them, in the open one */
     bool must_retry; /* the last group was not committed */
     uint64_t retry_at_ms;
 };
@@ -61,7 +62,7 @@ void upstream_destroy(struct upstream **upstream)
     if (*upstream == NULL)
         return;
     (*upstream)->must_retry = false;
-    (*upstream)->taken = (*upstream)->count - (*upstream)->first;
+    (*upstream)->sent = (*upstream)->count - (*upstream)->first;
     upstream_end_group(*upstream);
     inner_close(&(*upstream)->inner);
     codec_destroy(&(*upstream)->codec);
@@ -111,7 +112,7 @@ bool upstream_next(struct upstream *upstream, uint64_t now_ms, struct request *o
 {
     if (upstream->must_retry && now_ms < upstream->retry_at_ms)
         return false;
-    size_t next = upstream->first + upstream->taken;
+    size_t next = upstream->first + upstream->sent + upstream->taken;
     if (next == upstream->count && (upstream->must_retry || !take_new(upstream, now_ms)))
         return false;
     *out = (struct request){.type = MESSAGE_CHANGE_BATCH_QUANTITY};
@@ -130,13 +131,20 @@ void upstream_outcome(struct upstream *upstream, bool committed, enum outcome ou
         count_bad(upstream, now_ms, outcome_info(outcome)->code);
 }
 
+void upstream_send_group(struct upstream *upstream)
+{
+    upstream->sent = upstream->taken;
+    upstream->taken = 0;
+}
+
+/* What is to be tried again is taken from the first one on, as soon as no group has any of it. */
 void upstream_end_group(struct upstream *upstream)
 {
     if (!upstream->must_retry) {
-        for (size_t i = 0; i < upstream->taken; i++)
+        for (size_t i = 0; i < upstream->sent; i++)
             zmq_msg_close(&upstream->slots[upstream->first++].body);
         if (upstream->first == upstream->count)
             upstream->first = upstream->count = 0;
     }
-    upstream->taken = 0;
+    upstream->sent = 0;
 }

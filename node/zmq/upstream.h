@@ -27,8 +27,11 @@ struct inner *upstream_inner(struct upstream *upstream);
  * one. Its texts live until upstream_end_group. False: none, or enough for one group. */
 bool upstream_next(struct upstream *upstream, uint64_t now_ms, struct request *out);
 
-/* What became of the commands of the group, one call for each. Where the group was not committed
- * they are kept and tried again after a while, as nobody else would. */
+/* Ends the open group, as router_send_group. */
+void upstream_send_group(struct upstream *upstream);
+
+/* What became of the commands of the group that was sent, one call for each. Where the group was
+ * not committed they are kept and tried again after a while, as nobody else would. */
 void upstream_outcome(struct upstream *upstream, bool committed, enum outcome outcome,
                       uint64_t now_ms);
 

@@ -11,15 +11,12 @@ struct product_cache {
     struct cached_product **buckets;
     size_t bucket_count; /* a power of two */
     size_t count;
-    size_t memory;       /* bytes of all products */
-    size_t ahead_memory; /* of those that are ahead */
+    size_t memory; /* bytes of all products */
     size_t capacity_bytes;
     uint64_t seed;                 /* of the hash */
-    struct cached_product *newest; /* by last use, of those that may go */
+    struct cached_product *newest; /* by last use */
     struct cached_product *oldest;
     struct cached_product *last; /* found or added last */
-    struct cached_product *due;
-    struct lazy_order ahead; /* listed since a list was taken last */
 };
 
 struct product_cache *product_cache_new(size_t capacity_bytes, uint64_t seed)
@@ -43,15 +40,8 @@ void product_cache_destroy(struct product_cache **cache)
     if ((*cache)->buckets != NULL)
         product_cache_clear(*cache);
     free((*cache)->buckets);
-    lazy_order_release(&(*cache)->ahead);
     free(*cache);
     *cache = NULL;
-}
-
-/* Only what may go stands in the order of use. */
-static bool may_go(const struct cached_product *cached)
-{
-    return !cached->is_ahead && !cached->is_listed;
 }
 
 static void unlink_use(struct product_cache *cache, struct cached_product *cached)
@@ -97,7 +87,7 @@ static struct cached_product *find(const struct product_cache *cache, struct tex
 struct cached_product *product_cache_find(struct product_cache *cache, struct text sku)
 {
     struct cached_product *cached = find(cache, sku);
-    if (cached != NULL && cached != cache->newest && may_go(cached)) {
+    if (cached != NULL && cached != cache->newest) {
         unlink_use(cache, cached);
         link_as_newest(cache, cached);
     }
@@ -113,12 +103,6 @@ struct cached_product *product_cache_of(struct product_cache *cache, const struc
         cached = product_cache_find(cache, product_sku(product));
     assert(cached != NULL && cached->product == product);
     return cached;
-}
-
-const struct cached_product *product_cache_ahead(const struct product_cache *cache, struct text sku)
-{
-    const struct cached_product *cached = find(cache, sku);
-    return cached != NULL && cached->is_ahead ? cached : NULL;
 }
 
 const struct cached_product *product_cache_peek(const struct product_cache *cache, struct text sku)
@@ -153,8 +137,7 @@ static size_t memory_of(const struct cached_product *cached)
     return sizeof *cached + 4 * sizeof(void *) + product_memory(cached->product);
 }
 
-struct cached_product *product_cache_add(struct product_cache *cache, struct product *product,
-                                         const struct batch *carried)
+struct cached_product *product_cache_add(struct product_cache *cache, struct product *product)
 {
     struct cached_product *cached = calloc(1, sizeof *cached);
     if (cached == NULL)
@@ -163,7 +146,6 @@ struct cached_product *product_cache_add(struct product_cache *cache, struct pro
         grow(cache);
     struct text sku = product_sku(product);
     cached->product = product;
-    cached->carried = carried;
     cached->hash = hash_of(cache, sku);
     cached->memory = memory_of(cached);
     cached->next_in_bucket = *bucket_of(cache, cached->hash);
@@ -175,72 +157,11 @@ struct cached_product *product_cache_add(struct product_cache *cache, struct pro
     return cached;
 }
 
-bool product_cache_changed(struct product_cache *cache, struct cached_product *cached, bool is_due,
-                           uint64_t rank)
+void product_cache_recount(struct product_cache *cache, struct cached_product *cached)
 {
-    if (may_go(cached))
-        unlink_use(cache, cached);
-    if (!cached->is_ahead)
-        cache->ahead_memory += cached->memory;
-    cached->is_ahead = true;
-    if (!is_due && !cached->is_due && !cached->is_listed) {
-        if (!lazy_order_add(&cache->ahead, rank, cached))
-            return false;
-        cached->is_listed = true;
-    }
-    if (is_due && !cached->is_due) {
-        cached->is_due = true;
-        cached->older = cache->due;
-        cache->due = cached;
-    }
-    return true;
-}
-
-struct cached_product *product_cache_take_due(struct product_cache *cache)
-{
-    struct cached_product *cached = cache->due;
-    if (cached != NULL) {
-        cache->due = cached->older;
-        cached->older = NULL;
-        cached->is_due = false;
-    }
-    return cached;
-}
-
-size_t product_cache_ahead_bytes(const struct product_cache *cache)
-{
-    return cache->ahead_memory;
-}
-
-void product_cache_take_list(struct product_cache *cache, struct lazy_order *list)
-{
-    struct lazy_order taken = cache->ahead;
-    assert(list->count == 0);
-    cache->ahead = *list;
-    *list = taken;
-}
-
-void product_cache_unlist(struct product_cache *cache, struct cached_product *cached)
-{
-    assert(cached->is_listed);
-    cached->is_listed = false;
-    if (may_go(cached))
-        link_as_newest(cache, cached);
-}
-
-void product_cache_written(struct product_cache *cache, struct cached_product *cached,
-                           const struct batch *carried)
-{
-    assert(cached->is_ahead && !cached->is_due);
-    cached->is_ahead = false;
-    cache->ahead_memory -= cached->memory;
-    cached->carried = carried;
-    product_settle(cached->product);
     size_t memory = memory_of(cached);
     cache->memory = cache->memory - cached->memory + memory;
     cached->memory = memory;
-    if (may_go(cached))
-        link_as_newest(cache, cached);
 }
 
 static void destroy(struct cached_product *cached)
@@ -281,7 +202,6 @@ void product_cache_clear(struct product_cache *cache)
             destroy(cached);
         }
     }
-    cache->newest = cache->oldest = cache->last = cache->due = NULL;
-    cache->count = cache->memory = cache->ahead_memory = 0;
-    lazy_order_clear(&cache->ahead);
+    cache->newest = cache->oldest = cache->last = NULL;
+    cache->count = cache->memory = 0;
 }

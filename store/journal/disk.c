@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sys/file.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -97,6 +98,16 @@ bool disk_sync_all(int fd)
     assert(fd >= 0);
     do
         rc = fsync(fd);
+    while (rc != 0 && errno == EINTR);
+    return rc == 0;
+}
+
+bool disk_lock(int fd)
+{
+    int rc;
+    assert(fd >= 0);
+    do
+        rc = flock(fd, LOCK_EX | LOCK_NB);
     while (rc != 0 && errno == EINTR);
     return rc == 0;
 }

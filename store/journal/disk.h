@@ -26,6 +26,10 @@ bool disk_sync(int fd);
 /* All of it: size and blocks too, or the names in a directory. */
 bool disk_sync_all(int fd);
 
+/* Locks what is open, against whoever else opens it under any name, for as long as it is open.
+ * errno is EWOULDBLOCK where somebody else has it. */
+bool disk_lock(int fd);
+
 /* Whether that errno means that there is no room: a limit on the size of files is one too. */
 bool disk_is_full(int code);
 

@@ -29,6 +29,7 @@ static enum store_result submit(struct journal *journal, const struct journal_en
 {
     struct journal_file *file = journal_file_of(journal);
     assert(entry->number > file->told && file->plan.ordinal > 0);
+    assert(file->mode != JOURNAL_FILE_READ_ONLY);
     struct layout_spot end = layout_end(&file->plan, file->largest, entry->body.len);
     /* Room for what `done` has to note, which cannot fail. */
     if (!segments_reserve(&file->segments, end.ordinal))
@@ -145,6 +146,7 @@ static struct journal_file *create(const struct journal_file_options *options)
         return NULL;
     file->port.ops = &ops;
     file->largest = file->writer.largest = options->largest_bytes;
+    file->mode = options->mode;
     file->directory_fd = file->mark_fd = file->event_fd = file->writer.fd = file->spare.fd = -1;
     pthread_mutex_init(&file->shared.mutex, NULL);
     pthread_cond_init(&file->shared.work, NULL);
@@ -155,11 +157,13 @@ static struct journal_file *create(const struct journal_file_options *options)
 /* A directory whose name is not on disk takes all that is in it along. */
 static bool open_directory(struct journal_file *file, int directory_fd)
 {
-    if (mkdirat(directory_fd, JOURNAL_DIRECTORY, 0700) != 0 && errno != EEXIST)
+    if (file->mode == JOURNAL_FILE_MAY_BE_NEW &&
+        mkdirat(directory_fd, JOURNAL_DIRECTORY, 0700) != 0 && errno != EEXIST)
         return false;
     file->directory_fd =
         openat(directory_fd, JOURNAL_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return file->directory_fd >= 0 && disk_sync_all(directory_fd);
+    return file->directory_fd >= 0 &&
+           (file->mode == JOURNAL_FILE_READ_ONLY || disk_sync_all(directory_fd));
 }
 
 static bool start(struct journal_file *file, int directory_fd,
@@ -173,10 +177,25 @@ static bool start(struct journal_file *file, int directory_fd,
     }
     if (!recovery_run(file, options->directory, options->first_bytes, error))
         return false;
-    if (worker_start(file))
+    if (file->mode == JOURNAL_FILE_READ_ONLY)
         return true;
+    if (worker_start(file)) {
+        look_ahead(file);
+        return true;
+    }
     snprintf(error, ERROR_BYTES, "cannot start the thread of the journal: %s", strerror(errno));
     return false;
+}
+
+/* The mark is synced here alone: where the last entry rots while the node is stopped, the next
+ * start does not take it for one that was not finished. */
+static void stop(struct journal_file *file)
+{
+    bool has_written = file->has_worker;
+    worker_stop(file);
+    if (has_written)
+        (void)disk_sync(file->mark_fd);
+    destroy(file);
 }
 
 struct journal *journal_file_open(int directory_fd, const struct journal_file_options *options,
@@ -192,12 +211,9 @@ struct journal *journal_file_open(int directory_fd, const struct journal_file_op
         snprintf(error, ERROR_BYTES, "no memory for the journal");
         return NULL;
     }
-    if (start(file, directory_fd, options, error)) {
-        look_ahead(file);
+    if (start(file, directory_fd, options, error))
         return &file->port;
-    }
-    worker_stop(file);
-    destroy(file);
+    stop(file);
     return NULL;
 }
 
@@ -206,10 +222,30 @@ void journal_file_close(struct journal **journal)
     if (*journal == NULL)
         return;
     struct journal_file *file = journal_file_of(*journal);
-    assert((*journal)->ops == &ops && file->has_worker);
-    worker_stop(file);
-    destroy(file);
+    assert((*journal)->ops == &ops);
+    stop(file);
     *journal = NULL;
+}
+
+uint64_t journal_file_id(const struct journal *journal)
+{
+    assert(journal != NULL && journal->ops == &ops);
+    return ((const struct journal_file *)(const void *)journal)->id;
+}
+
+bool journal_file_is_in_place(struct journal *journal, const char *directory,
+                              char error[ERROR_BYTES])
+{
+    struct journal_file *file = journal_file_of(journal);
+    char name[SEGMENT_NAME_BYTES];
+    assert(journal->ops == &ops && file->mode != JOURNAL_FILE_READ_ONLY);
+    const struct segment_place place = worker_place(file);
+    if (segment_is_in_place(&place, file->directory_fd))
+        return true;
+    segment_name(place.number, place.index, name);
+    snprintf(error, ERROR_BYTES, "%s/" JOURNAL_DIRECTORY "/%s was renamed, replaced or removed",
+             directory, name);
+    return false;
 }
 
 bool journal_file_has_cut(const struct journal *journal)

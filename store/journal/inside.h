@@ -46,7 +46,8 @@ struct shared {
     uint64_t wanted;     /* ordinal of the one up to which they are to be made */
     enum store_result making; /* how that went last */
     uint64_t file_bytes;
-    bool is_signalled; /* the eventfd is readable */
+    struct segment_place place; /* of the segment with the newest entry that is written */
+    bool is_signalled;          /* the eventfd is readable */
     bool is_closing;
 };
 
@@ -57,6 +58,7 @@ struct journal_file {
     int event_fd;
     uint64_t id;
     uint64_t largest;
+    enum journal_file_mode mode;
     bool has_cut;
     struct layout_spot plan; /* behind the newest entry submitted */
     uint64_t told;           /* number of the newest entry told, refused ones counted */
@@ -77,8 +79,9 @@ static inline struct journal_file *journal_file_of(struct journal *journal)
 
 /* ---- mending.c ---- */
 
-/* Finds out what is there, mends what may be mended and fills `file`. False: `error` says why.
- * Requires: directory_fd and largest are set, and all else is as in journal_file_open. */
+/* Finds out what is there, mends what may be mended, unless the mode is to read only, and fills
+ * `file`. False: `error` says why. Requires: directory_fd, largest and mode are set, and all else
+ * is as in journal_file_open. */
 bool recovery_run(struct journal_file *file, const char *directory, uint64_t first_bytes,
                   char error[ERROR_BYTES]);
 
@@ -97,6 +100,8 @@ void worker_prepare(struct journal_file *file, uint64_t ordinal);
 /* Whether they are there. */
 bool worker_has(struct journal_file *file, uint64_t ordinal);
 uint64_t worker_file_bytes(struct journal_file *file);
+/* Where the newest entry is that is durable. */
+struct segment_place worker_place(struct journal_file *file);
 
 /* Puts an entry into the queue, which goes from file->plan on. With `here` and nothing under way it
  * is written within the call. Results as those of journal_submit. */

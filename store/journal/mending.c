@@ -42,6 +42,21 @@ bool recovery_cannot(struct recovery *r, const char *do_what, const char *name)
                          *name ? "/" : "", name, strerror(errno));
 }
 
+static bool lock(struct recovery *r, int fd, const char *name)
+{
+    if (disk_lock(fd))
+        return true;
+    if (errno != EWOULDBLOCK)
+        return recovery_cannot(r, "lock", name);
+    return recovery_fail(r, "the journal %s/" JOURNAL_DIRECTORY " is in use by another node",
+                         r->directory);
+}
+
+static bool is_read_only(const struct recovery *r)
+{
+    return r->file->mode == JOURNAL_FILE_READ_ONLY;
+}
+
 /* ---- names ---- */
 
 static bool add_name(struct recovery *r, const char *name)
@@ -66,7 +81,8 @@ static bool look_at_name(struct recovery *r, const char *name)
 {
     if (segment_name_is_one(name))
         return add_name(r, name);
-    if (segment_name_is_spare(name) && unlinkat(r->file->directory_fd, name, 0) != 0)
+    if (segment_name_is_spare(name) && !is_read_only(r) &&
+        unlinkat(r->file->directory_fd, name, 0) != 0)
         return recovery_cannot(r, "remove", name);
     return true;
 }
@@ -106,10 +122,20 @@ static bool list_names(struct recovery *r)
     return is_fine;
 }
 
+static bool has_segments(struct recovery *r)
+{
+    if (r->name_count > 0 || r->file->mode == JOURNAL_FILE_MAY_BE_NEW)
+        return true;
+    return recovery_damaged(r, "its segments are gone");
+}
+
 static bool open_mark(struct recovery *r)
 {
     struct journal_file *file = r->file;
-    file->mark_fd = openat(file->directory_fd, MARK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int how = is_read_only(r) ? O_RDONLY : O_RDWR | O_CREAT;
+    file->mark_fd = openat(file->directory_fd, MARK_FILE, how | O_CLOEXEC, 0600);
+    if (file->mark_fd < 0 && is_read_only(r) && errno == ENOENT)
+        return true;
     if (file->mark_fd < 0)
         return recovery_cannot(r, "open", MARK_FILE);
     r->has_mark = mark_read(file->mark_fd, &r->marked_id, &r->marked);
@@ -157,23 +183,39 @@ static void forget_unfinished_places(struct segments *segments, struct segment_i
     assert(segments->count > 0);
 }
 
+/* Of the newest segment that stays. */
+static void set_end(struct recovery *r)
+{
+    struct segments *segments = &r->file->segments;
+    struct segment_info *info = &segments->items[segments->count - 1];
+    info->end = r->whole_end.ordinal == segments->count ? r->whole_end.offset : SEGMENT_HEAD_BYTES;
+    r->file->has_cut = r->is_torn;
+    if (r->is_torn)
+        forget_unfinished_places(segments, info);
+}
+
+/* Whoever only looks needs the lock too: what somebody else writes to cannot be judged. */
 static bool open_newest(struct recovery *r)
 {
     char name[SEGMENT_NAME_BYTES];
     struct journal_file *file = r->file;
     struct segments *segments = &file->segments;
-    struct segment_info *info = &segments->items[segments->count - 1];
+    const struct segment_info *info = &segments->items[segments->count - 1];
+    int how = is_read_only(r) ? O_RDONLY : O_RDWR;
     segment_name(info->number, info->index, name);
-    file->writer.fd = openat(file->directory_fd, name, O_RDWR | O_CLOEXEC);
-    if (file->writer.fd < 0)
+    file->writer.fd = openat(file->directory_fd, name, how | O_CLOEXEC);
+    if (file->writer.fd < 0 ||
+        !segment_place_of(file->writer.fd, info->number, info->index, &file->writer.place))
         return recovery_cannot(r, "open", name);
-    info->end = r->whole_end.ordinal == segments->count ? r->whole_end.offset : SEGMENT_HEAD_BYTES;
+    if (!lock(r, file->writer.fd, name))
+        return false;
+    set_end(r);
+    if (is_read_only(r))
+        return true;
     file->writer.spot = (struct layout_spot){segments->count, info->bytes, info->end};
     file->writer.chain = r->whole.seal;
     if (!r->is_torn)
         return true;
-    forget_unfinished_places(segments, info);
-    file->has_cut = true;
     if (!disk_write_zeros(file->writer.fd, info->end, info->bytes))
         return recovery_cannot(r, "write", name);
     CRASH_POINT(journal_cut);
@@ -241,6 +283,8 @@ static bool open_old(struct recovery *r)
 {
     if (!recovery_read(r))
         return false;
+    if (is_read_only(r))
+        return open_newest(r);
     r->file->writer.journal_id = r->file->id;
     return remove_unfinished_segments(r) && open_newest(r) && sync_all(r);
 }
@@ -250,13 +294,18 @@ static void set_numbers(const struct recovery *r)
     struct journal_file *file = r->file;
     struct shared *shared = &file->shared;
     uint64_t number = r->whole.number;
-    assert(file->writer.fd >= 0 && file->writer.spot.ordinal == file->segments.count);
     file->port.newest = file->port.durable = number;
     file->port.next_seq = file->port.durable_next_seq = r->whole.first_seq + r->whole.events;
+    if (is_read_only(r)) {
+        file->told = number;
+        return;
+    }
+    assert(file->writer.fd >= 0 && file->writer.spot.ordinal == file->segments.count);
     file->told = shared->submitted = shared->written = number;
     file->plan = file->writer.spot;
     file->asked = shared->made = shared->wanted = file->writer.spot.ordinal;
     shared->made_bytes = file->writer.spot.bytes;
+    shared->place = file->writer.place;
     shared->file_bytes += MARK_BYTES;
     if (number > 0)
         mark_write(file->mark_fd, file->id, number);
@@ -270,7 +319,8 @@ bool recovery_run(struct journal_file *file, const char *directory, uint64_t fir
     r.error = error;
     r.reader = malloc(sizeof *r.reader);
     r.body = malloc(PART_BODY_MAX);
-    bool is_fine = list_names(&r) && open_mark(&r);
+    bool is_fine =
+        lock(&r, file->directory_fd, "") && list_names(&r) && has_segments(&r) && open_mark(&r);
     if (r.reader == NULL || r.body == NULL || !segments_reserve(&file->segments, r.name_count + 1))
         is_fine = recovery_fail(&r, "no memory for the journal");
     file->writer.directory_fd = file->directory_fd;

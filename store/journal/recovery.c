@@ -142,7 +142,17 @@ static void note_part(struct recovery *r, size_t position, const struct part *pa
     r->whole_end = (struct layout_spot){position + 1, 0, end};
 }
 
-/* Reads parts as long as they are whole; r->at is then the place where none is. */
+/* The entry that a part behind r->before has to belong to. */
+static uint64_t expected_number(const struct recovery *r)
+{
+    assert(r->before.number > 0 || r->before.is_last);
+    return r->before.number + (r->before.is_last ? 1 : 0);
+}
+
+/* Reads parts as long as they are whole and follow each other; r->at is then the place where none
+ * is. A part that does not follow may be left of what an earlier start cut off: where the sync of
+ * that failed, the system took the zeros for written, and the disk did not have them. A part of a
+ * later entry than the one that is expected says that something was lost. */
 static bool read_parts(struct recovery *r, size_t position)
 {
     for (;;) {
@@ -156,16 +166,19 @@ static bool read_parts(struct recovery *r, size_t position)
             return recovery_fail(r, "cannot read the journal: %s", strerror(errno));
         if (result == STORE_NOT_FOUND)
             return true;
-        if (!part_follows(&r->before, &part))
+        if (!part_follows(&r->before, &part)) {
+            if (part.number <= expected_number(r))
+                return true;
             return recovery_damaged(r, "an entry stands where entry %" PRIu64 " should follow",
-                                    r->before.number + (r->before.is_last ? 1 : 0));
+                                    expected_number(r));
+        }
         note_part(r, position, &part);
     }
 }
 
 /* Looks at all that stands behind the last whole part. Nothing of an entry is written before all of
- * the one before it is durable (invariant 1): so a part of another entry than the one that is
- * expected says that something between was lost. */
+ * the one before it is durable (invariant 1): so a part of a later entry than the one that is
+ * expected says that something between was lost. One of an earlier entry was cut off before. */
 static bool scan_rest(struct recovery *r, uint64_t end)
 {
     static const unsigned char zeros[PART_ALIGNMENT];
@@ -188,7 +201,7 @@ static bool scan_rest(struct recovery *r, uint64_t end)
             enum store_result result = segment_read_head(r->reader, at + i, &part);
             if (result == STORE_FAILED)
                 return recovery_fail(r, "cannot read the journal: %s", strerror(errno));
-            if (result == STORE_OK && part.number != expected)
+            if (result == STORE_OK && part.number > expected)
                 return recovery_damaged(
                     r, "entry %" PRIu64 " does not check, and entry %" PRIu64 " is there", expected,
                     part.number);

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x746d675364636c61) /* "alcdSgmt" */
 #define SUM_AT (SEGMENT_HEAD_BYTES - 8)
@@ -99,6 +100,24 @@ void segment_spare_name(uint64_t ordinal, char out[SEGMENT_NAME_BYTES])
 {
     assert(ordinal > 0);
     snprintf(out, SEGMENT_NAME_BYTES, "next-%" PRIu64 SPARE_ENDING, ordinal);
+}
+
+bool segment_place_of(int fd, uint64_t number, uint32_t index, struct segment_place *out)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return false;
+    *out = (struct segment_place){number, index, status.st_dev, status.st_ino};
+    return true;
+}
+
+bool segment_is_in_place(const struct segment_place *place, int directory_fd)
+{
+    char name[SEGMENT_NAME_BYTES];
+    struct stat status;
+    segment_name(place->number, place->index, name);
+    return fstatat(directory_fd, name, &status, 0) == 0 && status.st_dev == place->device &&
+           status.st_ino == place->inode;
 }
 
 /* Reads just so many digits. False: they are none, or too large a number. */

@@ -23,6 +23,8 @@
 #include "bus/ports/result.h"
 #include "store/journal/part.h"
 
+#include <sys/types.h>
+
 #define SEGMENT_HEAD_BYTES ((size_t)4096)
 #define SEGMENT_VERSION 1u
 #define SEGMENT_NAME_BYTES 64            /* of a name, its end counted */
@@ -37,6 +39,14 @@ struct segment_head {
     uint64_t first_seq;
     uint64_t chain;
     uint64_t bytes;
+};
+
+/* The file of one, and the name under which a start looks for it. */
+struct segment_place {
+    uint64_t number;
+    uint32_t index;
+    dev_t device;
+    ino_t inode;
 };
 
 enum segment_verdict { SEGMENT_FINE, SEGMENT_DAMAGED, SEGMENT_OF_OTHER_VERSION };
@@ -58,6 +68,12 @@ struct part segment_part_before(const struct segment_head *head);
 void segment_name(uint64_t number, uint32_t index, char out[SEGMENT_NAME_BYTES]);
 /* Of one that is made and not begun. */
 void segment_spare_name(uint64_t ordinal, char out[SEGMENT_NAME_BYTES]);
+
+/* Where the open file has its place under the name of that number and index. False: errno says why
+ * it cannot be examined. */
+bool segment_place_of(int fd, uint64_t number, uint32_t index, struct segment_place *out);
+/* Whether the name in the directory still means that file. */
+bool segment_is_in_place(const struct segment_place *place, int directory_fd);
 
 /* False: no segment has that name. */
 bool segment_name_parse(const char *name, uint64_t *number, uint32_t *index);

@@ -63,6 +63,7 @@ static void write_next(struct journal_file *file)
     unlock(file);
     enum store_result result = writer_append(&file->writer, &entry);
     lock(file);
+    shared->place = file->writer.place;
     if (result == STORE_OK)
         shared->written = entry.number;
     else
@@ -166,10 +167,13 @@ enum store_result worker_reserve(struct journal_file *file, uint64_t ordinal)
     struct shared *shared = &file->shared;
     assert(file->has_worker && ordinal > 0);
     lock(file);
-    if (shared->made < ordinal)
+    /* One that was begun before may fail for what is different now: so it is tried once more. */
+    unsigned tries = shared->made < ordinal ? 1 + (shared->wanted >= ordinal) : 0;
+    for (; tries > 0 && shared->made < ordinal; tries--) {
         want(file, ordinal);
-    while (shared->trouble == STORE_OK && shared->made < ordinal && shared->wanted >= ordinal)
-        pthread_cond_wait(&shared->changed, &shared->mutex);
+        while (shared->trouble == STORE_OK && shared->made < ordinal && shared->wanted >= ordinal)
+            pthread_cond_wait(&shared->changed, &shared->mutex);
+    }
     enum store_result result = shared->trouble;
     if (result == STORE_OK && shared->made < ordinal)
         result = shared->making;
@@ -205,6 +209,15 @@ uint64_t worker_file_bytes(struct journal_file *file)
     return bytes;
 }
 
+struct segment_place worker_place(struct journal_file *file)
+{
+    assert(file->has_worker);
+    lock(file);
+    struct segment_place place = file->shared.place;
+    unlock(file);
+    return place;
+}
+
 /* ---- the caller's side: entries ---- */
 
 /* With the mutex held, as the worker looks into the queue. */
@@ -231,6 +244,7 @@ static enum store_result write_here(struct journal_file *file, const struct jour
     unlock(file);
     enum store_result result = writer_append(&file->writer, entry);
     lock(file);
+    shared->place = file->writer.place;
     if (result == STORE_OK)
         shared->written = shared->submitted = entry->number;
     if (result == STORE_BROKEN)

@@ -21,6 +21,7 @@ struct appending {
     struct layout_spot start; /* of its first part */
     uint64_t start_chain;
     int start_fd; /* of the segment in which it begins; -1: it has not begun */
+    struct segment_place start_place;
     /* parts that go out in one write */
     unsigned char heads[BATCH_PARTS][PART_HEAD_BYTES];
     struct iovec pieces[BATCH_PARTS * PIECES_PER_PART];
@@ -76,17 +77,34 @@ enum store_result writer_begin_segment(struct writer *writer, uint64_t ordinal, 
     int fd = openat(writer->directory_fd, spare, O_RDWR | O_CLOEXEC);
     if (fd < 0) /* too many files are open, as a rule: that passes, and nothing has happened yet */
         return errno == ENOENT || errno == EIO ? STORE_BROKEN : STORE_FULL;
-    enum store_result result = seal_spare(writer, fd, &head);
+    struct segment_place place;
+    enum store_result result = disk_lock(fd) && segment_place_of(fd, number, index, &place)
+                                   ? seal_spare(writer, fd, &head)
+                                   : result_of(errno);
     if (result != STORE_OK) {
         close(fd);
         return result;
     }
     writer->fd = fd;
+    writer->place = place;
     writer->spot = (struct layout_spot){ordinal, bytes, SEGMENT_HEAD_BYTES};
     return STORE_OK;
 }
 
 /* ---- taking back ---- */
+
+/* Where nothing was written there are zeros already, and writing some may fail as that has: what is
+ * behind a limit on the size of files cannot be written, whatever it is. */
+static bool erase_head(int fd, uint64_t at)
+{
+    unsigned char head[PART_HEAD_BYTES];
+    size_t got;
+    if (!disk_read(fd, head, sizeof head, at, &got))
+        return false;
+    while (got > 0 && head[got - 1] == 0)
+        got--;
+    return got == 0 || disk_write_zeros(fd, at, at + got);
+}
 
 static bool erase_heads(const struct appending *appending, int fd, uint64_t ordinal)
 {
@@ -94,8 +112,7 @@ static bool erase_heads(const struct appending *appending, int fd, uint64_t ordi
     layout_walk_begin(&walk, &appending->from, appending->writer->largest,
                       appending->entry->body.len);
     while (layout_walk_next(&walk)) {
-        if (walk.place.ordinal == ordinal &&
-            !disk_write_zeros(fd, walk.place.offset, walk.place.offset + PART_HEAD_BYTES))
+        if (walk.place.ordinal == ordinal && !erase_head(fd, walk.place.offset))
             return false;
     }
     CRASH_POINT(journal_heads_erased);
@@ -133,16 +150,18 @@ static enum store_result take_back(struct appending *appending)
     if (appending->start_fd < 0) /* nothing was written */
         return STORE_FULL;
     CRASH_POINT(journal_taking_back);
-    for (uint64_t ordinal = writer->spot.ordinal; ordinal > appending->start.ordinal; ordinal--) {
-        if (!give_back_segment(appending, ordinal))
-            return STORE_BROKEN;
-    }
-    if (!erase_heads(appending, appending->start_fd, appending->start.ordinal))
-        return STORE_BROKEN;
+    bool is_erased = true;
+    for (uint64_t ordinal = writer->spot.ordinal; is_erased && ordinal > appending->start.ordinal;
+         ordinal--)
+        is_erased = give_back_segment(appending, ordinal);
+    is_erased = is_erased && erase_heads(appending, appending->start_fd, appending->start.ordinal);
     CRASH_POINT(journal_taken_back);
     if (writer->fd != appending->start_fd)
         close(writer->fd);
     writer->fd = appending->start_fd;
+    if (!is_erased)
+        return STORE_BROKEN;
+    writer->place = appending->start_place;
     writer->spot = appending->start;
     writer->chain = appending->start_chain;
     return STORE_FULL;
@@ -243,6 +262,7 @@ static enum store_result write_parts(struct appending *appending)
             appending->start = appending->walk.place;
             appending->start_chain = writer->chain;
             appending->start_fd = writer->fd;
+            appending->start_place = writer->place;
         }
         add_part(appending);
     }
@@ -256,8 +276,8 @@ enum store_result writer_append(struct writer *writer, const struct journal_entr
     assert(writer->fd >= 0 && !text_is_none(entry->body));
     layout_walk_begin(&appending.walk, &writer->spot, writer->largest, entry->body.len);
     enum store_result result = write_parts(&appending);
-    if (result == STORE_FULL)
-        return take_back(&appending);
+    if (result == STORE_FULL && (result = take_back(&appending)) == STORE_FULL)
+        return STORE_FULL;
     if (appending.start_fd >= 0 && writer->fd != appending.start_fd)
         close(appending.start_fd);
     if (result != STORE_OK)

@@ -11,10 +11,11 @@ struct writer {
     int directory_fd; /* not its own; as mark_fd */
     int mark_fd;
     uint64_t journal_id;
-    uint64_t largest;        /* size that segments grow to */
-    int fd;                  /* of the segment that is written to; -1: none yet */
-    struct layout_spot spot; /* behind the newest entry */
-    uint64_t chain;          /* seal of the last part */
+    uint64_t largest;           /* size that segments grow to */
+    int fd;                     /* of the segment that is written to; -1: none yet */
+    struct segment_place place; /* its own */
+    struct layout_spot spot;    /* behind the newest entry */
+    uint64_t chain;             /* seal of the last part */
 };
 
 /* Begins the segment whose spare is there, and goes there. Its head says that the part `index` of

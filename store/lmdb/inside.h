@@ -1,14 +1,15 @@
-/* What the files of the LMDB store share. */
+/* What the files of the store share. */
 #ifndef STORE_LMDB_INSIDE_H
 #define STORE_LMDB_INSIDE_H
 
+#include "bus/ports/journal.h"
 #include "domain/effect.h"
-#include "store/wire/codec.h"
-#include "store/lmdb/env.h"
-#include "store/ahead/line_overlay.h"
-#include "store/lmdb/store.h"
 #include "store/ahead/product_cache.h"
 #include "store/ahead/remembered_index.h"
+#include "store/lmdb/projector.h"
+#include "store/lmdb/store.h"
+#include "store/wire/codec.h"
+#include "store/wire/entry.h"
 
 /* An entry of the index that was added or is to be removed with this unit. */
 struct index_change {
@@ -22,63 +23,64 @@ struct index_changes {
     size_t capacity;
 };
 
-/* The writing of products and lines behind the log. All that was ahead at one time is a round; when
- * its last one is written, the tables hold all events up to then. */
-struct lmdb_fold {
-    struct lazy_order round; /* struct cached_product, by rank */
-    uint64_t round_seq;      /* newest event when the round began */
-    /* One begins when tables lack so much: */
-    uint64_t events_in_round;
-    size_t product_bytes_in_round;
-    size_t line_bytes_in_round;
-    struct key first_sku; /* of some product: all SKUs have so many bytes in common with it */
-    size_t common;
+/* What a unit has in memory until it is durable: one that is open, and one under way. */
+struct unit_memory {
+    struct arena *arena;           /* texts that it gave out */
+    struct entry_bytes entry;      /* what it did, ... */
+    uint32_t events;               /* ... and how many events that are */
+    struct meta meta;              /* as of its end */
+    struct index_changes added;    /* to the index of remembered replies, */
+    struct index_changes outdated; /* and those to be removed once it is durable */
 };
 
-/* The request whose id was asked for last. */
-struct asked {
-    struct text id;
-    uint64_t hash;         /* of the id */
-    struct text canonical; /* the request */
+/* Remembered replies; see store/lmdb/remembered.c. */
+struct remembered_replies {
+    struct remembered_index *index; /* of the replies with these numbers: */
+    uint64_t first;
+    uint64_t next;
+    uint64_t kept; /* how many are to be kept, at least */
+    /* The request whose id was asked for last, with texts of the open unit. */
+    struct text asked_id;
+    struct text asked_canonical;
+    uint64_t asked_hash; /* of the id */
 };
 
-/* What is known of the table of lines beside itself; see store/lmdb/lines.c. */
-struct lmdb_lines {
-    struct key largest; /* no key of a line is larger */
-    bool largest_is_known;
-    struct line_overlay *newer; /* what the table lacks of the events since the last round began */
-    struct line_overlay *older; /* and of those before; empty where no round is being written */
-    struct line_place next;     /* of the older ones, to be written */
-    MDB_cursor *near;           /* of the open unit, for the round; NULL: not opened yet */
+/* When a round begins, and what waits for its end. */
+struct rounds {
+    uint64_t events;   /* one begins when tables lack so many, ... */
+    size_t bytes;      /* ... or so much of memory has changed */
+    bool is_under_way; /* tables.older is one, ... */
+    bool must_wait;    /* ... which has what a unit under way did: until that is durable */
+    struct meta meta;  /* as of its end */
+    uint64_t retry_ms; /* it was not written: when it is begun again; 0: it is being written */
+    enum store_result trouble; /* why it was not: STORE_FULL or STORE_FAILED */
 };
 
 struct lmdb_store {
     struct unit_of_work unit;
     struct reader reader;
-    struct lmdb_env env;
+    struct directory directory;
+    struct journal *journal;
+    struct tables tables;
+    struct projector *projector;
     struct codec *codec;
-
-    MDB_txn *txn;           /* of the open unit, else NULL */
-    MDB_txn *read_txn;      /* of the reader while no unit is open, ... */
-    bool is_reading;        /* ... and whether it is one now, or rests */
-    uint64_t now_ms;        /* of the open unit */
-    struct meta meta;       /* with what the open unit did */
-    struct meta committed;  /* as on disk */
-    MDB_cursor *events_end; /* cursors of the open unit for appending; NULL: not opened yet */
-    MDB_cursor *remembered_end;
     struct product_cache *cache;
-    struct lmdb_lines lines;
-    struct lmdb_fold fold;
-    bool is_full;        /* the last commit found no room */
-    bool is_stale;       /* what is in memory is not what the log says: lmdb_fold_replay */
-    struct arena *arena; /* texts that live until the next begin */
-
-    struct remembered_index *index;
-    uint64_t ids_kept;
-    uint64_t hash_seed;            /* so that nobody can choose ids or SKUs that collide */
-    struct asked asked;            /* texts of the open unit */
-    struct index_changes added;    /* by the open unit */
-    struct index_changes outdated; /* by the open unit: to be removed once it is committed */
+    struct unit_memory memory[2];
+    struct unit_memory *open; /* of the open unit, or the next one */
+    struct unit_memory *sent; /* of the one under way; NULL: there is none */
+    struct arena *arena;      /* that of `open` */
+    uint64_t now_ms;          /* of the open unit */
+    struct meta meta;         /* with what the open unit did */
+    struct meta committed;    /* as of the newest entry of the journal */
+    struct meta projected;    /* as of the snapshot of the tables */
+    struct rounds rounds;
+    struct remembered_replies replies;
+    uint64_t hash_seed; /* so that nobody can choose ids or SKUs that collide */
+    uint64_t full_ms;   /* when there was no room for an entry; 0: there was for the last one */
+    bool is_stale;      /* what is in memory is not what the journal says: store_catch_up */
+    uint64_t journal_id;
+    char why_rebuilt[ERROR_BYTES]; /* when it was opened; empty: it was not */
+    bool end_was_cut;              /* the journal had an end that was torn */
 };
 
 static inline struct lmdb_store *store_of_unit(const struct unit_of_work *unit)
@@ -92,118 +94,105 @@ static inline struct lmdb_store *store_of_reader(const struct reader *reader)
                                             offsetof(struct lmdb_store, reader));
 }
 
+/* ---- store.c: for who only looks (store/verify/) ---- */
+
+/* A store whose journal is open for reading alone, and whose tables are not open yet. Changes
+ * nothing on disk. NULL: `error` says why. lmdb_store_close is to be called. */
+struct lmdb_store *store_look(const struct lmdb_store_options *options, char error[ERROR_BYTES]);
+
+/* Opens its tables too, and has them be what they would be after a start, in memory. STORE_DAMAGED,
+ * STORE_FAILED: they are not open, and `error` says why. *found: what their pages are. */
+enum store_result store_look_at_tables(struct lmdb_store *store, size_t map_size_bytes,
+                                       struct lmdb_pages_found *found, char error[ERROR_BYTES]);
+
 extern const struct unit_of_work_ops lmdb_unit_ops;
 extern const struct reader_ops lmdb_reader_ops;
 
-/* ---- log.c: the event log ---- */
-
-/* Adds the event, sealed, to the open unit and copies its body into the arena. Sets its seq, prev
- * and time. */
-enum store_result lmdb_log_append(struct lmdb_store *store, struct event *event, struct text *body);
-
-/* The event with that seq, decoded: its texts are LMDB's. A seq that is not there is damage. */
-enum store_result lmdb_log_get(struct lmdb_store *store, MDB_txn *txn, uint64_t seq,
-                               struct event *out);
-
-/* Decodes a record of the log. */
-bool lmdb_log_decode(struct lmdb_store *store, uint64_t seq, const struct logged_event *logged,
-                     struct event *out);
-
-/* ---- lines.c: order lines, within the open unit ---- */
-
-/* False: no memory. */
-bool lmdb_lines_open(struct lmdb_store *store);
-void lmdb_lines_close(struct lmdb_store *store);
-
-/* For each new unit. */
-void lmdb_lines_begin(struct lmdb_store *store);
-
-/* Seq of the event that put the line where it is. */
-enum store_result lmdb_lines_get(struct lmdb_store *store, struct text orderid, struct text sku,
-                                 uint64_t *seq);
-
-/* Brings the lines up to date with an event, by its effect, which may be on none. It may have been
- * committed already, and the table may have it, or later ones of that line that follow too. */
-enum store_result lmdb_lines_follow(struct lmdb_store *store, const struct effect *effect);
-
-/* Memory taken by lines that changed since the last round began. */
-size_t lmdb_lines_bytes(const struct lmdb_store *store);
-
-/* A round of writing: all lines that changed until it is taken, so many with each unit. Requires:
- * the one before has ended. */
-void lmdb_lines_take_round(struct lmdb_store *store);
-enum store_result lmdb_lines_write_some(struct lmdb_store *store, uint64_t writes);
-bool lmdb_lines_are_written(const struct lmdb_store *store);
-void lmdb_lines_end_round(struct lmdb_store *store);
-
-/* Forgets what the table lacks; lmdb_lines_follow comes for all of it. */
-void lmdb_lines_forget(struct lmdb_store *store);
-
-/* A walk through the lines of one order as they are now: those of the table, with what it lacks
- * laid over. Until a line is added or changed. */
-struct lmdb_lines_walk {
-    struct key prefix;
-    struct line_place newer;
-    struct line_place older;
-    bool has_looked; /* the table's next line is these two */
-    struct text key; /* absent: it has no more */
-    struct text value;
-    struct record record; /* of a line that the table lacks */
-};
-
-/* Requires: `walk` was begun in the table of lines, at `from` as well. */
-void lmdb_lines_walk_begin(struct lmdb_lines_walk *lines, const struct lmdb_store *store,
-                           const struct key *prefix, struct text from);
-/* Has `walk` show the next line. STORE_NOT_FOUND: the order has no more. */
-enum store_result lmdb_lines_walk_next(struct lmdb_lines_walk *lines, struct lmdb_walk *walk);
-
 /* ---- products.c: the repository of products ---- */
 
-/* From the cache, or loaded into it. Requires: a unit is open. */
-enum store_result lmdb_products_get(struct lmdb_store *store, struct text sku,
-                                    struct cached_product **out);
+/* From the cache, or loaded into it. */
+enum store_result store_product(struct lmdb_store *store, struct text sku,
+                                struct cached_product **out);
 
 /* Sees to it that the product holds the batch, an exhausted one too. */
-enum store_result lmdb_products_need_batch(struct lmdb_store *store, struct product *product,
-                                           struct text ref);
+enum store_result store_need_batch(struct lmdb_store *store, struct product *product,
+                                   struct text ref);
 
-/* Has the tables catch up with a product, within the open unit. Requires: it is ahead of them. */
-enum store_result lmdb_products_write(struct lmdb_store *store, struct cached_product *cached);
+/* Applies the event to the product, and has the tables of products follow. */
+enum store_result store_apply(struct lmdb_store *store, struct cached_product *cached,
+                              const struct event *event, const struct effect *effect);
 
-/* The same for all that are due with this unit. */
-enum store_result lmdb_products_write_due(struct lmdb_store *store);
+/* The one part of it that may follow an event again, as its record is in no slice with the product:
+ * where the product has the event and the table of references may not. */
+enum store_result store_follow_ref(struct lmdb_store *store, struct text ref, struct text sku);
 
-/* ---- fold.c: tables that are written behind the log ---- */
+/* What an event that has happened means for the counters. */
+static inline void store_count(struct meta *meta, const struct event *event,
+                               const struct effect *effect)
+{
+    meta->products += event->version == 1;
+    meta->waiting_lines += effect->on_line == LINE_PUT && order_line_waits(&effect->line);
+    meta->waiting_lines -= effect->waited_since != 0;
+    meta->last_seq = event->seq;
+    meta->last_time_ms = event->time_ms;
+    meta->last_of_type[event->type] = event->seq;
+}
 
-/* An event was applied to its product, whose tables are now behind it. False: no memory. */
-bool lmdb_fold_changed(struct lmdb_store *store, struct cached_product *cached,
-                       const struct effect *effect);
+/* ---- lines.c: order lines ---- */
 
-/* Writes another share of what is behind, in proportion to what the open unit did. */
-enum store_result lmdb_fold_some(struct lmdb_store *store);
+/* The line, with texts that live in the arena. */
+enum store_result store_line(struct lmdb_store *store, struct text orderid, struct text sku,
+                             struct order_line *out);
 
-/* Brings products and lines in memory up to date with the log. Nothing to do where they are.
- * Requires: store->txn. */
-enum store_result lmdb_fold_replay(struct lmdb_store *store);
+/* The newest lines of a batch, as unit_newest_lines. */
+enum store_result store_newest_lines(struct lmdb_store *store, const struct batch *batch,
+                                     struct text sku, uint32_t units, struct order_line **out,
+                                     size_t *count);
 
-/* Forgets products and lines in memory; lmdb_fold_replay must follow before anything else. */
-void lmdb_fold_forget(struct lmdb_store *store);
+/* Has the tables of lines follow an event. Those of an event that they have already may follow it
+ * again, if all later ones do too. */
+enum store_result store_follow_lines(struct lmdb_store *store, const struct effect *effect);
 
-/* ---- reader.c ---- */
+/* ---- catch_up.c: from the journal ---- */
 
-/* Closes the reader's snapshot: pages that it sees could not be used again. */
-void lmdb_reader_rest(struct lmdb_store *store);
+/* Applies all that the journal has and the tables lack, where they are not known to be up to date.
+ * STORE_DAMAGED: the tables contradict the journal, or the journal cannot be read. */
+enum store_result store_catch_up(struct lmdb_store *store);
+
+/* Forgets what is in memory; store_catch_up must follow before anything else. */
+void store_forget(struct lmdb_store *store);
+
+/* ---- rounds.c ---- */
+
+/* Takes note of a round that has ended, and begins one where tables lack enough. Where they lack
+ * far more than that it waits for the end of the round. STORE_FULL: there is no room for it;
+ * STORE_FAILED: it cannot be written now; STORE_BROKEN: the disk failed. Requires: all that changed
+ * was submitted. */
+enum store_result store_turn_rounds(struct lmdb_store *store);
+
+/* The unit under way is durable: a round that waits for it can be written. */
+void store_release_round(struct lmdb_store *store);
+
+/* Begins a round of all that changed. Requires: none is under way, and there is something. */
+void store_begin_round(struct lmdb_store *store);
+
+/* Waits for the end of the round under way, if there is one, and takes note of it. */
+enum store_result store_end_round(struct lmdb_store *store);
 
 /* ---- remembered.c: replies by id ---- */
 
-enum store_result lmdb_remembered_open(struct lmdb_store *store);
-enum store_result lmdb_remembered_recall(struct unit_of_work *unit, const struct request *request,
-                                         struct reply *out);
-enum store_result lmdb_remembered_put(struct unit_of_work *unit, const struct request *request,
-                                      const struct reply *reply);
-/* Forgets the oldest replies, beyond those that are to be kept, within the open unit. */
-enum store_result lmdb_remembered_evict(struct lmdb_store *store);
-/* Brings the index in line with a unit that was committed, or rolled back. */
-void lmdb_remembered_settle(struct lmdb_store *store, bool committed);
+/* Requires: tables have no changes. */
+enum store_result store_open_replies(struct lmdb_store *store);
+void store_close_replies(struct lmdb_store *store);
+enum store_result store_recall(struct unit_of_work *unit, const struct request *request,
+                               struct reply *out);
+enum store_result store_remember(struct unit_of_work *unit, const struct request *request,
+                                 const struct reply *reply);
+/* A reply that the journal has. */
+enum store_result store_follow_reply(struct lmdb_store *store, const struct entry_reply *reply);
+/* Forgets the oldest replies, beyond those that are to be kept. */
+enum store_result store_evict_replies(struct lmdb_store *store);
+/* Brings the index in line with a unit that is durable, or lost. */
+void store_settle_replies(struct lmdb_store *store, struct unit_memory *unit, bool is_durable);
 
 #endif

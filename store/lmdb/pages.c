@@ -63,8 +63,6 @@ struct meta_page {
 _Static_assert(sizeof(struct page_head) == 16 && sizeof(struct node_head) == 8 &&
                    sizeof(struct tree_head) == 48 && sizeof(struct meta_page) == 152,
                "LMDB's structs have no gaps");
-_Static_assert(offsetof(struct meta_page, txn) == offsetof(struct meta_page, last_page) + 8,
-               "lmdb_pages_finish writes both at once");
 
 enum mark { MARK_NONE, MARK_USED, MARK_FREE };
 
@@ -74,11 +72,8 @@ struct pages {
     size_t page_size;
     uint64_t last; /* of the snapshot */
     uint64_t txn;
-    uint64_t highest;     /* number of a page that is in use or free, of those seen */
-    unsigned char *marks; /* of pages 0 .. last; NULL: only the stamp is looked for */
+    unsigned char *marks; /* of pages 0 .. last */
     bool checks_records;
-    uint64_t stamp; /* what the record of the counters says of the transaction; 0: nothing */
-    bool has_stamp_record;
     struct lmdb_pages_found found;
     char *error;
 };
@@ -113,7 +108,7 @@ static bool use_pages(struct pages *p, uint64_t number, uint64_t count)
     uint64_t end = p->last < p->count ? p->last + 1 : p->count;
     if (number < FIRST_PAGE || number >= end || count > end - number)
         return fail(p, "page %" PRIu64 " is outside of the file", number);
-    for (uint64_t i = number; p->marks != NULL && i < number + count; i++) {
+    for (uint64_t i = number; i < number + count; i++) {
         if (p->marks[i] != MARK_NONE)
             return fail(p, "page %" PRIu64 " is used twice", i);
         p->marks[i] = MARK_USED;
@@ -350,26 +345,16 @@ static bool walk_tree(struct pages *p, struct tree *tree)
 static bool take_record(struct pages *p, struct tree *tree, struct text key, struct text value,
                         unsigned node_flags)
 {
-    struct meta meta;
     if ((node_flags & NODE_TREE) != 0)
         return fail(p, "a record of table %s is a table", tree->name);
     if (p->checks_records && !record_is_sound(key, value))
         return fail(p, "record %" PRIu64 " of table %s", tree->seen.entries, tree->name);
     p->found.entries++;
-    if (strcmp(tree->name, LMDB_META_KEY) != 0)
-        return true;
-    if (!text_equal(key, text_of(LMDB_META_KEY)) || !record_get_meta(key, value, &meta))
-        return fail(p, "the record of the counters");
-    p->has_stamp_record = true;
-    p->stamp = meta.txn;
     return true;
 }
 
-static const struct {
-    const char *name;
-    unsigned flags;
-} tables[] = {
-#define TABLE(name, flags, what) {#name, flags},
+static const char *const table_names[TABLES] = {
+#define TABLE(upper, lower, what) #lower,
     LMDB_TABLES(TABLE)
 #undef TABLE
 };
@@ -378,17 +363,15 @@ static bool take_table(struct pages *p, struct tree *tree, struct text key, stru
                        unsigned node_flags)
 {
     size_t i = 0;
-    while (i < LMDB_ENV_TABLES && !text_equal(key, text_of(tables[i].name)))
+    while (i < TABLES && !text_equal(key, text_of(table_names[i])))
         i++;
     struct tree table = {.take = take_record};
-    if (i == LMDB_ENV_TABLES || node_flags != NODE_TREE || value.len != sizeof table.head)
+    if (i == TABLES || node_flags != NODE_TREE || value.len != sizeof table.head)
         return fail(p, "the name of table %" PRIu64, tree->seen.entries);
-    table.name = tables[i].name;
+    table.name = table_names[i];
     memcpy(&table.head, value.data, sizeof table.head);
-    if (table.head.flags != tables[i].flags || table.head.pad != 0)
+    if (table.head.flags != 0 || table.head.pad != 0)
         return fail(p, "the flags of table %s", table.name);
-    if (p->marks == NULL && strcmp(table.name, LMDB_META_KEY) != 0)
-        return true;
     return walk_tree(p, &table);
 }
 
@@ -407,10 +390,6 @@ static bool take_free_pages(struct pages *p, struct tree *tree, struct text key,
     for (uint64_t i = 1; i <= count; i++) {
         uint64_t number;
         memcpy(&number, value.data + i * sizeof number, sizeof number);
-        if (number > p->highest)
-            p->highest = number;
-        if (p->marks == NULL)
-            continue;
         if (number < FIRST_PAGE || number > p->last || p->marks[number] != MARK_NONE)
             return fail(p, "free page %" PRIu64 " is in use, or twice, or outside of the file",
                         number);
@@ -448,70 +427,6 @@ static bool are_in_step(const struct meta_page metas[2])
     return even % 2 == 0 && odd % 2 == 1 && (even + 1 == odd || odd + 1 == even);
 }
 
-static void turn_to(struct pages *p, const struct meta_page *meta)
-{
-    p->last = meta->last_page;
-    p->txn = meta->txn;
-    p->highest = 0;
-    p->stamp = 0;
-    p->has_stamp_record = false;
-}
-
-static bool walk_tables(struct pages *p, const struct meta_page *meta)
-{
-    struct tree main = {.head = meta->main, .name = "of tables", .take = take_table};
-    turn_to(p, meta);
-    return walk_tree(p, &main);
-}
-
-static bool walk_free_list(struct pages *p, const struct meta_page *meta)
-{
-    struct tree free_list = {.head = meta->free, .name = "of free pages", .take = take_free_pages};
-    free_list.head.pad = 0;
-    return walk_tree(p, &free_list);
-}
-
-/* The record of the counters holds the transaction that wrote it, and each writes it. Both
- * snapshots are whole, as LMDB leaves the one before the last alone: so neither meta can be taken
- * for an older one than it is, or lead to pages of another. */
-static bool check_stamp(struct pages *p, const struct meta_page *meta)
-{
-    if (!walk_tables(p, meta))
-        return false;
-    if (p->has_stamp_record ? p->stamp != 0 && p->stamp != meta->txn : meta->txn > 1)
-        return fail(p, "meta page %u is not of the transaction that it names",
-                    (unsigned)meta->head.number);
-    return true;
-}
-
-/* Gives the meta of an unfinished commit its transaction, and for its last page one that is not
- * below it: that is known when all pages were looked at. */
-static bool take_for_finished(struct pages *p, struct meta_page *meta,
-                              const struct meta_page *other)
-{
-    struct meta_page finished = *meta;
-    finished.txn = other->txn + 1;
-    finished.last_page = p->count > other->last_page ? p->count - 1 : other->last_page;
-    if (meta->txn == finished.txn || finished.txn % 2 != meta->head.number ||
-        meta->main.root == NO_ROOT || finished.txn == 0 || !walk_tables(p, &finished) ||
-        (p->has_stamp_record ? p->stamp : 1) != finished.txn || !walk_free_list(p, &finished))
-        return false;
-    if (p->highest > finished.last_page)
-        finished.last_page = p->highest;
-    *meta = finished;
-    return true;
-}
-
-/* LMDB numbers its new pages without a gap, and uses each or lists it as free. */
-static void note_unfinished(struct pages *p, const struct meta_page *meta,
-                            const struct meta_page *other)
-{
-    uint64_t last = p->highest > other->last_page ? p->highest : other->last_page;
-    p->found.unused -= meta->last_page - last;
-    p->found.unfinished = (struct lmdb_pages_unfinished){
-        meta->txn, last, meta->head.number * p->page_size + offsetof(struct meta_page, last_page)};
-}
-
 /* ---- all of it ---- */
 
 /* Pages behind the end of the file were never written: they are free. */
@@ -521,12 +436,19 @@ static bool count_pages(struct pages *p)
         p->found.used += p->marks[i] == MARK_USED;
         p->found.free += p->marks[i] == MARK_FREE;
         p->found.unused += p->marks[i] == MARK_NONE;
-        if (p->marks[i] != MARK_NONE)
-            p->highest = i;
         if (i >= p->count && p->marks[i] != MARK_FREE)
             return fail(p, "it is cut off: page %" PRIu64 " of %" PRIu64 " is missing", i, p->last);
     }
     return true;
+}
+
+/* All that a meta leads to. */
+static bool walk_snapshot(struct pages *p, const struct meta_page *meta)
+{
+    struct tree main = {.head = meta->main, .name = "of tables", .take = take_table};
+    struct tree free_list = {.head = meta->free, .name = "of free pages", .take = take_free_pages};
+    free_list.head.pad = 0;
+    return walk_tree(p, &main) && walk_tree(p, &free_list) && count_pages(p);
 }
 
 static bool walk_all(struct pages *p, const struct meta_page *meta)
@@ -535,10 +457,12 @@ static bool walk_all(struct pages *p, const struct meta_page *meta)
     if (meta->last_page / (p->page_size / sizeof(uint64_t)) > p->count)
         return fail(p, "it is cut off: it has %" PRIu64 " of %" PRIu64 " pages", p->count,
                     meta->last_page + 1);
+    p->last = meta->last_page;
+    p->txn = meta->txn;
     p->marks = calloc(meta->last_page + 1, 1);
     if (p->marks == NULL)
         return fail(p, "there is no memory to look at it");
-    bool is_whole = check_stamp(p, meta) && walk_free_list(p, meta) && count_pages(p);
+    bool is_whole = walk_snapshot(p, meta);
     free(p->marks);
     p->marks = NULL;
     return is_whole;
@@ -552,24 +476,13 @@ static bool check(struct pages *p, size_t len, enum lmdb_pages_depth *depth)
         return false;
     p->page_size = metas[0].free.pad;
     p->count = len / p->page_size;
-    bool is_unfinished =
-        metas[1].free.pad == p->page_size &&
-        (take_for_finished(p, &metas[0], &metas[1]) || take_for_finished(p, &metas[1], &metas[0]));
     if (metas[0].free.pad != metas[1].free.pad || !are_in_step(metas))
         return fail(p, "its two meta pages contradict each other");
     const struct meta_page *newest = &metas[metas[1].txn > metas[0].txn];
-    const struct meta_page *before = &metas[metas[1].txn <= metas[0].txn];
-    if (*depth == LMDB_PAGES_METAS && (is_unfinished || newest->last_page >= p->count))
+    if (*depth == LMDB_PAGES_METAS && newest->last_page >= p->count)
         *depth = LMDB_PAGES_STRUCTURE;
     p->checks_records = *depth == LMDB_PAGES_RECORDS;
-    if (!check_stamp(p, before) || !check_stamp(p, newest))
-        return false;
-    p->found = (struct lmdb_pages_found){0};
-    if (*depth != LMDB_PAGES_METAS && !walk_all(p, newest))
-        return false;
-    if (is_unfinished)
-        note_unfinished(p, newest, before);
-    return true;
+    return *depth == LMDB_PAGES_METAS || walk_all(p, newest);
 }
 
 bool lmdb_pages_check(const void *bytes, size_t len, enum lmdb_pages_depth *depth,

@@ -29,10 +29,3 @@ bool lmdb_pages_check_file(int fd, uint64_t limit_bytes, enum lmdb_pages_depth *
     munmap(bytes, len);
     return is_whole;
 }
-
-bool lmdb_pages_finish(int fd, const struct lmdb_pages_unfinished *unfinished)
-{
-    const uint64_t numbers[] = {unfinished->last_page, unfinished->txn};
-    errno = ENOSPC; /* what it means where less is written and nothing said */
-    return pwrite(fd, numbers, sizeof numbers, (off_t)unfinished->at) == (ssize_t)sizeof numbers;
-}

@@ -1,6 +1,7 @@
 #include "store/lmdb/place_watch.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -38,11 +39,24 @@ static bool add_names(int fd, const char *directory)
     return is_fine;
 }
 
-void place_watch_open(struct place_watch *watch, const char *directory)
+static bool add_inside(int fd, const char *directory, const char *inside)
+{
+    size_t bytes = strlen(directory) + 1 + strlen(inside) + 1;
+    char *path = malloc(bytes);
+    if (path == NULL)
+        return false;
+    snprintf(path, bytes, "%s/%s", directory, inside);
+    bool is_added = inotify_add_watch(fd, path, EVENTS) >= 0;
+    free(path);
+    return is_added;
+}
+
+void place_watch_open(struct place_watch *watch, const char *directory, const char *inside)
 {
     watch->looked_ms = 0;
     watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (watch->fd >= 0 && !add_names(watch->fd, directory))
+    if (watch->fd >= 0 &&
+        !(add_names(watch->fd, directory) && add_inside(watch->fd, directory, inside)))
         place_watch_close(watch);
 }
 

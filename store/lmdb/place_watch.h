@@ -14,9 +14,9 @@ struct place_watch {
     uint64_t looked_ms;
 };
 
-/* Watches `directory` and all directories on the way to it. Where the system does not let it,
- * place_watch_has_news always says yes. */
-void place_watch_open(struct place_watch *watch, const char *directory);
+/* Watches `directory`, the one of the name `inside` in it, and all directories on the way there.
+ * Where the system does not let it, place_watch_has_news always says yes. */
+void place_watch_open(struct place_watch *watch, const char *directory, const char *inside);
 void place_watch_close(struct place_watch *watch);
 
 /* Whether the names have to be looked up: something has happened since the last time that this said

@@ -1,4 +1,4 @@
-/* How the LMDB store writes what it keeps: every record is
+/* How the tables keep what they say: every record is
  *
  *     checksum (4 bytes, little endian) | format version (1 byte) | payload
  *
@@ -17,9 +17,7 @@
 
 #define RECORD_MAX_BYTES 2048u /* no record is longer */
 #define RECORD_HEAD_BYTES 5u
-#define RECORD_VERSION 1u         /* of all records but two */
-#define RECORD_META_VERSION 3u    /* version 1 had no txn, version 2 no folded_seq */
-#define RECORD_PRODUCT_VERSION 2u /* version 1 carried no batch */
+#define RECORD_VERSION 4u /* of all of them; 1 to 3 were those of stores without a journal */
 
 /* A key is at most sku + NUL + ref, or orderid + NUL + sku: LMDB takes up to 511 bytes. */
 #define KEY_MAX_BYTES (REF_MAX_BYTES + 1 + SKU_MAX_BYTES)
@@ -45,6 +43,12 @@ struct key key_prefix(struct text first);
 struct key key_of_use(struct text sku, struct date eta, uint64_t age);
 /* sku + NUL + seq, big endian: a product's waiting lines, the longest wait first. */
 struct key key_of_waiting(struct text sku, uint64_t seq);
+/* ref + NUL + the complement of seq, big endian: a batch's lines, the newest first. */
+struct key key_of_held(struct text ref, uint64_t seq);
+/* Big endian: remembered replies, the oldest first. */
+struct key key_of_number(uint64_t number);
+/* The number in which such a key, or the rest of one, consists. False: it is none. */
+bool key_get_number(struct text bytes, uint64_t *out);
 
 static inline struct text key_text(const struct key *key)
 {
@@ -57,8 +61,10 @@ bool record_is_sound(struct text key, struct text value);
 /* ---- records; the `get` functions return false for one that is damaged or of a version that is
  * not known, with *out untouched or half filled, and their texts point into `value` ------------ */
 
+/* The counters, as of the entry up to which all tables have what the journal says. */
 struct meta {
-    uint64_t txn; /* LMDB's number of the transaction that wrote it; 0: not known */
+    uint64_t journal; /* the id of the journal that the tables follow from */
+    uint64_t entry;   /* its number */
     uint64_t last_seq;
     uint64_t last_time_ms;
     uint64_t last_of_type[MESSAGE_TYPES]; /* seq of the newest event of each type */
@@ -66,7 +72,6 @@ struct meta {
     uint64_t waiting_lines;
     uint64_t ids_first; /* numbers of the remembered replies: first .. next - 1 */
     uint64_t ids_next;
-    uint64_t folded_seq; /* all tables have the events up to this one */
 };
 
 void record_put_meta(struct record *record, struct text key, const struct meta *meta);
@@ -84,8 +89,9 @@ void record_put_product(struct record *record, struct text key,
                         const struct product_record *product);
 bool record_get_product(struct text key, struct text value, struct product_record *out);
 
-/* Without the ref, which is in the key. A batch that its product carries has nothing allocated
- * here. */
+/* Without the ref, which is in the key. Within a command that takes stock away a batch may hold
+ * more than it has; such a record is put again before the command ends, and is never read. A batch
+ * that its product carries has nothing allocated here: its figures are in the product's record. */
 void record_put_batch(struct record *record, struct text key, const struct batch *batch);
 bool record_get_batch(struct text key, struct text value, struct batch *out);
 
@@ -93,38 +99,26 @@ bool record_get_batch(struct text key, struct text value, struct batch *out);
 void record_put_text(struct record *record, struct text key, struct text text);
 bool record_get_text(struct text key, struct text value, struct text *out);
 
-/* (orderid, sku) -> seq of the event that put the line where it is. */
-void record_put_line(struct record *record, struct text key, uint64_t seq);
-bool record_get_line(struct text key, struct text value, uint64_t *out);
+/* Without orderid and sku, which are in the key. */
+void record_put_line(struct record *record, struct text key, const struct order_line *line);
+bool record_get_line(struct text key, struct text value, struct order_line *out);
 
 /* Without the seq, which is in the key. */
 void record_put_waiting(struct record *record, struct text key, const struct waiting_line *line);
 bool record_get_waiting(struct text key, struct text value, struct waiting_line *out);
 
-/* An event in the log: what is published, to the byte, and behind it what is not. */
-struct logged_event {
-    enum message_type type;
-    uint64_t line_seq;
-    uint64_t older_seq;
-    struct text body;
-};
-
-/* False: it is longer than a record can be. */
-bool record_put_event(struct record *record, uint64_t seq, const struct logged_event *event);
-bool record_get_event(uint64_t seq, struct text value, struct logged_event *out);
-
 /* A reply remembered by its request's id. */
 struct remembered {
     struct text id;
-    struct text request; /* canonical bytes */
+    uint64_t request; /* hash of the request's canonical bytes */
     enum outcome outcome;
     bool duplicate;
     uint64_t seq;
     struct text batchref;
 };
 
-void record_put_remembered(struct record *record, uint64_t number,
+void record_put_remembered(struct record *record, struct text key,
                            const struct remembered *remembered);
-bool record_get_remembered(uint64_t number, struct text value, struct remembered *out);
+bool record_get_remembered(struct text key, struct text value, struct remembered *out);
 
 #endif

@@ -1,5 +1,6 @@
-/* The store that keeps everything on disk, in LMDB: the unit of work and the reader of
- * bus/ports/. One thread, one unit at a time. */
+/* The store that keeps everything on disk: what happened in the journal, and what follows from it
+ * in tables of LMDB. The unit of work and the reader of bus/ports/. One thread, one unit at a time.
+ */
 #ifndef STORE_LMDB_STORE_H
 #define STORE_LMDB_STORE_H
 
@@ -10,28 +11,31 @@
 struct lmdb_store;
 
 struct lmdb_store_options {
-    const char *directory;  /* made where it is missing; must outlive the store */
-    size_t map_size_bytes;  /* more than the store will ever take; it costs address space alone */
-    size_t cache_bytes;     /* of products in memory; lines take a quarter of it beside them */
-    uint64_t check_bytes;   /* a file that is larger is not looked at page by page when opened */
-    uint64_t events_behind; /* that the tables may lack of the log before they are written; fewer
-                               where what they change takes too much memory for the cache */
+    const char *directory; /* made where it is missing; must outlive the store */
+    size_t map_size_bytes; /* more than the store will ever take; it costs address space alone */
+    size_t cache_bytes; /* of products in memory; what the tables lack takes as much beside them */
+    uint64_t check_bytes;   /* tables that are larger are not looked at page by page when opened */
+    uint64_t events_behind; /* that the tables may lack before they are written; fewer where what
+                               they change takes too much memory for the cache */
     uint64_t ids_kept;      /* remembered replies, at least; 1 to LMDB_STORE_IDS_MAX */
 };
 
 #define LMDB_STORE_IDS_MAX ((uint64_t)7000000)
 
-/* Opens the store, makes a new one in an empty directory, and looks whether it is whole: metas,
- * pages and the checksum of each record, or of a large file its metas, versions and the tail of
- * the log. NULL: `error` says why not, in one line. */
+/* Opens the store, or makes a new one in an empty directory, and brings its tables up to what the
+ * journal says. Tables that are damaged are made anew from it. NULL: `error` says why not, in one
+ * line. */
 struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
                                    char error[ERROR_BYTES]);
 
-/* Whether all pages were looked at when it was opened. */
+/* Whether all pages of the tables were looked at when it was opened. */
 bool lmdb_store_was_walked(const struct lmdb_store *store);
 
-/* Whether a commit that had been cut off was finished when it was opened. */
-bool lmdb_store_has_finished_commit(const struct lmdb_store *store);
+/* Why the tables were made anew when it was opened, in one line; NULL: they were not. */
+const char *lmdb_store_why_rebuilt(const struct lmdb_store *store);
+
+/* Whether the journal ended in an entry that had not been written to its end, which was cut off. */
+bool lmdb_store_has_cut(const struct lmdb_store *store);
 
 /* Whether the store is still where it was opened. False: it was renamed, replaced or removed, and
  * nothing may be called done any more, as the next start finds something else there; `error` says

@@ -1,28 +1,40 @@
-/* The unit of work: one write transaction of LMDB. */
+/* The unit of work: what one group does, decided on what is in memory and in the tables, and made
+ * true by one entry of the journal. */
 #include "store/lmdb/inside.h"
 
 #include "domain/base/crash_point.h"
 
 #include <assert.h>
+#include <time.h>
+
+#define FULL_MS 1000u                   /* after an entry for which there was no room */
+#define FULL_ROOM ((uint64_t)64 * 1024) /* that there has to be then */
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+static void clear(struct unit_memory *memory)
+{
+    arena_reset(memory->arena);
+    entry_clear(&memory->entry);
+    memory->events = 0;
+}
 
 static enum store_result unit_begin_(struct unit_of_work *unit, uint64_t now_ms)
 {
     struct lmdb_store *store = store_of_unit(unit);
-    lmdb_reader_rest(store);
-    arena_reset(store->arena);
+    store->open = &store->memory[store->open == &store->memory[0]]; /* by turns */
+    assert(store->open != store->sent);
+    store->arena = store->open->arena;
+    clear(store->open);
     product_cache_trim(store->cache);
     store->now_ms = now_ms;
-    store->events_end = store->remembered_end = NULL;
-    lmdb_lines_begin(store);
-    int rc = mdb_txn_begin(store->env.env, NULL, 0, &store->txn);
-    enum store_result result = lmdb_write_result(&store->env, rc);
-    if (result == STORE_OK)
-        result = lmdb_fold_replay(store);
-    if (result != STORE_OK && rc == 0) {
-        mdb_txn_abort(store->txn);
-        store->txn = NULL;
-    }
-    return result;
+    enum store_result result = store_catch_up(store);
+    return result == STORE_OK ? store_turn_rounds(store) : result;
 }
 
 /* A product that was added and has no event yet is as good as none. */
@@ -34,7 +46,7 @@ static bool is_there(const struct cached_product *cached)
 static enum store_result product_(struct unit_of_work *unit, struct text sku, struct product **out)
 {
     struct cached_product *cached = NULL;
-    enum store_result result = lmdb_products_get(store_of_unit(unit), sku, &cached);
+    enum store_result result = store_product(store_of_unit(unit), sku, &cached);
     if (result == STORE_OK && !is_there(cached))
         result = STORE_NOT_FOUND;
     if (result == STORE_OK)
@@ -51,7 +63,7 @@ static enum store_result add_product(struct unit_of_work *unit, struct text sku,
         struct product *product = product_new(sku);
         if (product == NULL)
             return STORE_FAILED;
-        cached = product_cache_add(store->cache, product, NULL);
+        cached = product_cache_add(store->cache, product);
         if (cached == NULL) {
             product_destroy(&product);
             return STORE_FAILED;
@@ -69,17 +81,17 @@ static enum store_result batch_(struct unit_of_work *unit, struct text ref,
     struct key key = key_of(ref);
     struct text value;
     struct text sku;
-    enum store_result result = lmdb_get(store->txn, store->env.refs, key_text(&key), &value);
+    enum store_result result = tables_get(&store->tables, TABLE_REFS, key_text(&key), &value);
     if (result != STORE_OK)
         return result;
     if (!record_get_text(key_text(&key), value, &sku) || sku.len > SKU_MAX_BYTES)
         return STORE_DAMAGED;
     struct cached_product *cached = NULL;
-    result = lmdb_products_get(store, sku, &cached);
+    result = store_product(store, sku, &cached);
     if (result == STORE_NOT_FOUND)
         result = STORE_DAMAGED;
     if (result == STORE_OK)
-        result = lmdb_products_need_batch(store, cached->product, ref);
+        result = store_need_batch(store, cached->product, ref);
     if (result != STORE_OK)
         return result;
     *product = cached->product;
@@ -87,164 +99,76 @@ static enum store_result batch_(struct unit_of_work *unit, struct text ref,
     return STORE_OK;
 }
 
-/* The line that an event put where it is, with texts that live in the arena. */
-static enum store_result line_of_event(struct lmdb_store *store, const struct event *event,
-                                       struct order_line *out)
-{
-    struct effect effect = effect_of(event);
-    if (effect.on_line != LINE_PUT)
-        return STORE_DAMAGED;
-    *out = effect.line;
-    bool copied = arena_text(store->arena, effect.line.orderid, &out->orderid) &&
-                  arena_text(store->arena, effect.line.sku, &out->sku) &&
-                  arena_text(store->arena, effect.line.batchref, &out->batchref);
-    return copied ? STORE_OK : STORE_FAILED;
-}
-
 static enum store_result line_(struct unit_of_work *unit, struct text orderid, struct text sku,
                                struct order_line *out)
 {
     struct lmdb_store *store = store_of_unit(unit);
-    struct order_line line = {0};
-    struct event event;
-    uint64_t seq = 0;
-    enum store_result result = lmdb_lines_get(store, orderid, sku, &seq);
-    if (result == STORE_OK)
-        result = lmdb_log_get(store, store->txn, seq, &event);
-    if (result == STORE_OK)
-        result = line_of_event(store, &event, &line);
+    struct order_line line;
+    enum store_result result = store_line(store, orderid, sku, &line);
     if (result != STORE_OK)
         return result;
-    if (!text_equal(line.orderid, orderid) || !text_equal(line.sku, sku))
-        return STORE_DAMAGED;
     if (!order_line_waits(&line)) {
         struct cached_product *cached = NULL;
-        result = lmdb_products_get(store, sku, &cached);
+        result = store_product(store, sku, &cached);
         if (result == STORE_OK)
-            result = lmdb_products_need_batch(store, cached->product, line.batchref);
+            result = store_need_batch(store, cached->product, line.batchref);
     }
     if (result == STORE_OK)
         *out = line;
     return result == STORE_NOT_FOUND ? STORE_DAMAGED : result;
 }
 
-/* The next line of the chain of a batch's allocations, `*seq` and older, that is still in place;
- * others were deallocated or moved. Sets *seq to the allocation before it. */
-static enum store_result next_in_chain(struct lmdb_store *store, const struct batch *batch,
-                                       uint64_t *seq, struct order_line *out)
-{
-    while (*seq != 0) {
-        struct event event;
-        enum store_result result = lmdb_log_get(store, store->txn, *seq, &event);
-        if (result != STORE_OK)
-            return result;
-        if (event.type != MESSAGE_ALLOCATED || event.older_seq >= *seq ||
-            !text_equal(event.as.allocated.batchref, batch->ref))
-            return STORE_DAMAGED;
-        uint64_t now_at = 0;
-        result = lmdb_lines_get(store, event.as.allocated.orderid, event.sku, &now_at);
-        if (result == STORE_OK && now_at == *seq) {
-            *seq = event.older_seq;
-            return line_of_event(store, &event, out);
-        }
-        if (result != STORE_OK && result != STORE_NOT_FOUND)
-            return result;
-        *seq = event.older_seq;
-    }
-    return STORE_DAMAGED; /* the batch says that it holds more than its chain does */
-}
-
 static enum store_result newest_lines(struct unit_of_work *unit, const struct product *product,
                                       const struct batch *batch, uint32_t units,
                                       struct order_line **out, size_t *count)
 {
-    (void)product;
-    struct lmdb_store *store = store_of_unit(unit);
-    struct order_line *lines = NULL;
-    size_t found = 0;
-    size_t capacity = 0;
-    uint64_t seq = batch->newest;
-    for (uint64_t held = 0; held < units; found++) {
-        lines = arena_grow(store->arena, lines, found, &capacity, sizeof *lines);
-        if (lines == NULL)
-            return STORE_FAILED;
-        enum store_result result = next_in_chain(store, batch, &seq, &lines[found]);
-        if (result != STORE_OK)
-            return result;
-        held += lines[found].qty;
-    }
-    *out = lines;
-    *count = found;
-    return STORE_OK;
+    return store_newest_lines(store_of_unit(unit), batch, product_sku(product), units, out, count);
 }
 
-/* Batch reference to SKU: unique in the whole node (rule 4). */
-static int write_ref(struct lmdb_store *store, struct text ref, struct text sku)
+/* ---- appending ---- */
+
+/* What was refused for want of room will be again, before it is done and has to be taken back; now
+ * and then it is tried all the same, as that makes the room. */
+static bool is_full(struct lmdb_store *store)
 {
-    struct key key = key_of(ref);
-    struct record record;
-    record_put_text(&record, key_text(&key), sku);
-    return lmdb_put(store->txn, store->env.refs, key_text(&key), &record);
+    return store->full_ms != 0 && monotonic_ms() - store->full_ms < FULL_MS &&
+           !journal_has_room(store->journal, store->open->entry.len + FULL_ROOM);
 }
 
-static int write_waiting(struct lmdb_store *store, const struct order_line *line)
+/* What the log gives to an event. */
+static void complete(struct lmdb_store *store, const struct product *product, struct event *event)
 {
-    struct waiting_line waiting = {line->orderid, line->qty, line->seq};
-    struct key key = key_of_waiting(line->sku, line->seq);
-    struct record record;
-    record_put_waiting(&record, key_text(&key), &waiting);
-    store->meta.waiting_lines++;
-    return lmdb_put(store->txn, store->env.waiting, key_text(&key), &record);
-}
-
-static int delete_waiting(struct lmdb_store *store, struct text sku, uint64_t since)
-{
-    struct key key = key_of_waiting(sku, since);
-    store->meta.waiting_lines--;
-    return lmdb_delete(store->txn, store->env.waiting, key_text(&key));
-}
-
-/* What an event changes in the tables at once; products, batches and lines are written later. */
-static int write_tables(struct lmdb_store *store, const struct event *event,
-                        const struct effect *effect)
-{
-    int rc = 0;
-    if (effect->on_batch == BATCH_NEW)
-        rc = write_ref(store, effect->batchref, event->sku);
-    if (rc == 0 && effect->waited_since != 0)
-        rc = delete_waiting(store, event->sku, effect->waited_since);
-    if (rc == 0 && effect->on_line == LINE_PUT && order_line_waits(&effect->line))
-        rc = write_waiting(store, &effect->line);
-    return rc;
+    const struct meta *meta = &store->meta;
+    event->seq = meta->last_seq + 1;
+    event->prev = meta->last_of_type[event->type];
+    event->time_ms = store->now_ms > meta->last_time_ms ? store->now_ms : meta->last_time_ms;
+    event->sku = product_sku(product);
+    event->version = product_totals(product)->version + 1;
 }
 
 static enum store_result append(struct unit_of_work *unit, struct product *product,
                                 struct event *event, struct text *body)
 {
     struct lmdb_store *store = store_of_unit(unit);
-    struct cached_product *cached = product_cache_of(store->cache, product);
-    bool is_new = !is_there(cached);
-    if (store->is_full && lmdb_env_has_no_room(&store->env))
-        return STORE_FULL; /* before anything has to be taken back */
-    store->is_full = false;
-    event->sku = product_sku(product);
-    event->version = product_totals(product)->version + 1;
-    if (event->type == MESSAGE_ALLOCATED) /* the chain of the batch's allocations */
-        event->older_seq = product_batch(product, event->as.allocated.batchref)->newest;
-
-    enum store_result result = lmdb_log_append(store, event, body);
-    CRASH_POINT(event_logged);
-    if (result != STORE_OK)
-        return result;
-    struct effect effect = effect_of(event);
-    result = lmdb_write_result(&store->env, write_tables(store, event, &effect));
-    if (result != STORE_OK)
-        return result;
-    if (!product_apply(product, event) || !lmdb_fold_changed(store, cached, &effect))
+    struct text encoded;
+    if (is_full(store))
+        return STORE_FULL;
+    complete(store, product, event);
+    if (!codec_encode_event(store->codec, event, &encoded) ||
+        !arena_text(store->arena, encoded, body))
         return STORE_FAILED;
-    store->meta.products += is_new;
+    struct entry_event item = {event->line_seq, *body};
+    if (!entry_add_event(&store->open->entry, &item))
+        return STORE_FAILED;
+    store->open->events++;
+    struct effect effect = effect_of(event);
+    enum store_result result =
+        store_apply(store, product_cache_of(store->cache, product), event, &effect);
     CRASH_POINT(before_line_moves);
-    return lmdb_lines_follow(store, &effect);
+    if (result == STORE_OK)
+        result = store_follow_lines(store, &effect);
+    store_count(&store->meta, event, &effect);
+    return result;
 }
 
 static uint64_t last_seq(const struct unit_of_work *unit)
@@ -252,61 +176,101 @@ static uint64_t last_seq(const struct unit_of_work *unit)
     return store_of_unit(unit)->meta.last_seq;
 }
 
-static enum store_result write_meta(struct lmdb_store *store)
-{
-    struct text key = text_of(LMDB_META_KEY);
-    struct record record;
-    store->meta.txn = mdb_txn_id(store->txn);
-    record_put_meta(&record, key, &store->meta);
-    return lmdb_write_result(&store->env, lmdb_put(store->txn, store->env.meta, key, &record));
-}
+/* ---- its end ---- */
 
-static enum store_result write_all(struct lmdb_store *store)
+static enum store_result submit_entry(struct lmdb_store *store, bool here)
 {
-    CRASH_POINT(before_flush);
-    enum store_result result = lmdb_products_write_due(store);
+    struct unit_memory *open = store->open;
+    struct journal_entry entry = {.number = store->meta.entry + 1,
+                                  .first_seq = store->meta.last_seq + 1 - open->events,
+                                  .events = open->events,
+                                  .time_ms = store->now_ms,
+                                  .body = entry_text(&open->entry)};
+    enum store_result result = journal_submit(store->journal, &entry, here);
     if (result == STORE_OK)
-        result = lmdb_fold_some(store);
-    if (result == STORE_OK)
-        result = lmdb_remembered_evict(store);
-    bool is_changed = memcmp(&store->meta, &store->committed, sizeof store->meta) != 0;
-    if (result == STORE_OK && is_changed)
-        result = write_meta(store);
+        store->meta.entry = entry.number;
     return result;
 }
 
-static enum store_result commit(struct unit_of_work *unit)
+/* Where there is room again a round need not wait any longer either. */
+static void note_full(struct lmdb_store *store, enum store_result result)
+{
+    if (result == STORE_OK && store->full_ms != 0 && store->rounds.retry_ms != 0)
+        store->rounds.retry_ms = monotonic_ms();
+    store->full_ms = result == STORE_FULL ? monotonic_ms() : 0;
+}
+
+/* Where it did nothing there is nothing to be written: its queries asked for what is not there. */
+static enum store_result submit(struct unit_of_work *unit, bool here)
 {
     struct lmdb_store *store = store_of_unit(unit);
-    enum store_result result = write_all(store);
-    store->is_full = result == STORE_FULL;
+    enum store_result result = STORE_OK;
+    assert(store->sent == NULL);
+    CRASH_POINT(before_commit);
+    if (store->open->entry.len > 0) {
+        result = store_evict_replies(store);
+        if (result == STORE_OK)
+            result = submit_entry(store, here);
+        note_full(store, result);
+    }
     if (result != STORE_OK)
         return result;
-    CRASH_POINT(before_commit);
-    int rc = lmdb_commit(&store->env, store->txn);
-    CRASH_POINT(after_commit);
-    store->txn = NULL;
-    if (rc != 0) {
-        result = lmdb_commit_failed(&store->env, rc);
-        store->is_full = result == STORE_FULL;
-        return result;
-    }
-    store->committed = store->meta;
-    lmdb_remembered_settle(store, true);
+    store->sent = store->open;
+    store->sent->meta = store->meta;
     return STORE_OK;
 }
 
+static bool done(struct unit_of_work *unit, enum store_result *result)
+{
+    struct lmdb_store *store = store_of_unit(unit);
+    struct unit_memory *sent = store->sent;
+    uint64_t number = sent->meta.entry;
+    *result = STORE_OK;
+    if (sent->entry.len > 0 && !journal_done(store->journal, &number, result))
+        return false;
+    assert(number == sent->meta.entry);
+    CRASH_POINT(after_commit);
+    note_full(store, *result);
+    if (*result != STORE_OK)
+        return true; /* the rest is rollback's */
+    store->committed = sent->meta;
+    store_settle_replies(store, sent, true);
+    entry_clear(&sent->entry);
+    sent->events = 0;
+    store->sent = NULL;
+    store_release_round(store);
+    return true;
+}
+
+static void wait_(struct unit_of_work *unit)
+{
+    const struct lmdb_store *store = store_of_unit(unit);
+    if (store->sent->entry.len > 0)
+        journal_wait(store->journal);
+}
+
+static int fd(const struct unit_of_work *unit)
+{
+    return journal_fd(store_of_unit(unit)->journal);
+}
+
+/* What is in memory did not happen. */
 static void rollback(struct unit_of_work *unit)
 {
     struct lmdb_store *store = store_of_unit(unit);
-    if (store->txn != NULL)
-        mdb_txn_abort(store->txn);
-    store->txn = NULL;
-    bool has_events = store->meta.last_seq != store->committed.last_seq;
+    bool has_changed = store->sent != NULL || store->open->entry.len > 0;
     store->meta = store->committed;
-    if (has_events)
-        lmdb_fold_forget(store); /* the products in memory hold what did not happen */
-    lmdb_remembered_settle(store, false);
+    if (store->open != store->sent)
+        store_settle_replies(store, store->open, false);
+    if (store->sent != NULL)
+        store_settle_replies(store, store->sent, false);
+    for (size_t i = 0; i < sizeof store->memory / sizeof *store->memory; i++) {
+        entry_clear(&store->memory[i].entry); /* texts stay: they may be in replies */
+        store->memory[i].events = 0;
+    }
+    store->sent = NULL;
+    if (has_changed)
+        store_forget(store);
     CRASH_POINT(rolled_back);
 }
 
@@ -318,9 +282,12 @@ const struct unit_of_work_ops lmdb_unit_ops = {
     .line = line_,
     .newest_lines = newest_lines,
     .append = append,
-    .recall = lmdb_remembered_recall,
-    .remember = lmdb_remembered_put,
+    .recall = store_recall,
+    .remember = store_remember,
     .last_seq = last_seq,
-    .commit = commit,
+    .submit = submit,
+    .done = done,
+    .wait = wait_,
+    .fd = fd,
     .rollback = rollback,
 };

@@ -1,12 +1,12 @@
 /* What the files of the verifier share; for this folder alone.
  *
- * The log is replayed into a model that shares no code with the product: what these files check
- * would be no check otherwise. Then each table is walked once and held against the model. */
+ * The journal is replayed into a model that shares no code with the product: what these files check
+ * would be no check otherwise. Then each table is walked once, as a start would find it, and held
+ * against the model. */
 #ifndef STORE_VERIFY_INSIDE_H
 #define STORE_VERIFY_INSIDE_H
 
-#include "store/wire/codec.h"
-#include "store/lmdb/env.h"
+#include "store/lmdb/inside.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,10 +45,10 @@ void verify_table_release(struct verify_table *table);
 /* ---- the model ---- */
 
 struct seen_product {
-    struct verify_item item;      /* sku */
-    uint64_t version;             /* as of the event at hand */
-    uint64_t stored_seq;          /* newest event that its tables have; others are written later */
-    struct product_totals totals; /* as of stored_seq */
+    struct verify_item item; /* sku */
+    uint64_t version;
+    uint64_t last_seq;
+    struct product_totals totals; /* summed up at the end */
     struct seen_batch *carried;   /* its record has this one's figures: the first with stock */
     bool is_stored;               /* seen in its table */
 };
@@ -60,9 +60,6 @@ struct seen_batch {
     struct date eta;
     uint32_t qty;
     uint64_t allocated;
-    uint64_t chain;            /* seq of the head of its chain of allocations */
-    uint64_t stored_allocated; /* these two as of its product's stored_seq */
-    uint64_t stored_chain;
     struct seen_line *lines; /* the newest of its lines */
     bool is_stored, is_in_use, has_ref;
 };
@@ -72,26 +69,27 @@ struct seen_line {
     struct seen_product *product;
     struct seen_batch *batch; /* NULL: it waits */
     uint64_t seq;             /* of the event that put it where it is */
-    uint64_t older_seq;       /* of that event */
     uint32_t qty;
     struct seen_line *newer; /* neighbours in the batch */
     struct seen_line *older;
-    bool is_stored, is_waiting;
+    bool is_stored, is_waiting, is_held;
 };
 
-/* Remembered replies, read in step with the log. */
+/* A reply that should be in the table of those that are remembered. */
+struct seen_reply {
+    struct verify_item item; /* its key */
+    uint64_t hash;           /* of its record */
+    bool is_stored;
+};
+
+/* Remembered replies. In an entry each stands behind the events of its command. */
 struct verify_replies {
-    struct lmdb_walk walk;
-    struct verify_table ids;
-    bool has_reply; /* `reply` is the first one that is not older than the event at hand */
-    bool is_first;  /* of those that are kept, and older ones were forgotten */
-    bool has_request;
-    bool has_begun;  /* an event of it was seen */
-    bool has_stored; /* and its last one */
-    struct remembered reply;
-    struct request request;
-    uint64_t number; /* of the next one to read */
-    bool is_broken;  /* one could not be read: no more is said about events */
+    uint64_t number;          /* of the next one */
+    struct verify_table kept; /* those that the table should have */
+    struct verify_table ids;  /* of these */
+    bool has_begun;           /* the events of a command were seen, and not its reply: */
+    struct event first;       /* the first of them, with texts of the entry */
+    uint64_t last_seq;        /* of the last of them */
 };
 
 struct verify_check {
@@ -101,10 +99,8 @@ struct verify_check {
 
 struct verify {
     FILE *out;
-    struct lmdb_env env;
-    MDB_txn *txn;
-    struct codec *codec;
-    struct meta meta; /* as stored */
+    struct lmdb_store *store;
+    bool has_tables; /* they are open, and as a start would find them */
 
     struct verify_check *check;    /* the one at work */
     struct verify_check log_check; /* these two are at work in turn */
@@ -114,15 +110,13 @@ struct verify {
     struct verify_table products;
     struct verify_table batches;
     struct verify_table lines;
-    struct verify_table moves;    /* key of a line, NUL, seq (0: gone): what the table may say of a
-                                     line    that events moved which it may lack */
     struct seen_batch *shrinking; /* it holds more than it has: lines must leave it now */
     struct seen_line *displaced;  /* lines that left it, by `older`: the next one to move first */
     uint64_t waiting;             /* lines */
     uint64_t last_seq;
     uint64_t last_time_ms;
     uint64_t last_of_type[MESSAGE_TYPES];
-    bool is_replayed; /* the log was whole: tables can be held against the model */
+    bool is_replayed; /* the journal was whole: tables can be held against the model */
     bool no_memory;
 
     struct verify_replies replies;
@@ -148,18 +142,16 @@ struct verify_name verify_name(struct text text);
 
 /* ---- the checks ---- */
 
+/* Reads the journal, and replays it. */
 void verify_log(struct verify *v);
-/* Whether the table may say that of a line which was moved after meta.folded_seq: a state that it
- * had then or since. */
-bool verify_may_lag(const struct verify *v, struct text key, uint64_t seq);
-/* Makes an event true in the model, as far as it can be. */
+/* Makes an event true in the model, as far as it can be. NULL: the log has come to its end. */
 void verify_replay(struct verify *v, const struct event *event);
-void verify_replies_begin(struct verify *v);
-/* Before the event is replayed. */
+/* Of an event, before it is replayed; a reply; and the end of an entry, or of all of them. */
 void verify_replies_event(struct verify *v, const struct event *event);
+void verify_replies_reply(struct verify *v, const struct entry_reply *reply);
+void verify_replies_end_entry(struct verify *v);
 void verify_replies_end(struct verify *v);
-/* How far the tables of each product have come; before the log is replayed. */
-void verify_tables_begin(struct verify *v);
+/* Requires: they are open. */
 void verify_tables(struct verify *v);
 
 /* The line of the model, NULL: there is none. */

@@ -1,17 +1,5 @@
-/* The event log: its numbers, and then what each event says. */
+/* The journal: its entries and their numbers, and then what each event says. */
 #include "store/verify/inside.h"
-
-/* Decodes record `seq` of the log. */
-static bool decode(struct verify *v, uint64_t seq, struct text value, struct event *out)
-{
-    struct logged_event logged;
-    if (!record_get_event(seq, value, &logged) || !codec_decode_event(v->codec, logged.body, out) ||
-        out->type != logged.type || out->seq != seq)
-        return false;
-    out->line_seq = logged.line_seq;
-    out->older_seq = logged.older_seq;
-    return true;
-}
 
 static void check_event(struct verify *v, const struct event *event)
 {
@@ -28,42 +16,66 @@ static void check_event(struct verify *v, const struct event *event)
     v->last_of_type[event->type] = event->seq;
 }
 
-/* False: the log cannot be followed beyond this record. */
-static bool check_record(struct verify *v, struct text key, struct text value)
+/* False: the log cannot be followed beyond this one. */
+static bool take_event(struct verify *v, const struct entry_event *item)
 {
-    uint64_t expected = v->last_seq + 1;
-    uint64_t seq = 0;
     struct event event;
-    if (key.len == sizeof seq)
-        memcpy(&seq, key.data, sizeof seq);
-    if (seq != expected) {
-        verify_finding(v, "seq %" PRIu64 " follows %" PRIu64, seq, v->last_seq);
+    uint64_t seq = v->last_seq + 1;
+    if (!codec_decode_event(v->store->codec, item->body, &event) || event.seq != seq) {
+        verify_finding(v, "the event of seq %" PRIu64 " cannot be read", seq);
         return false;
     }
-    if (!decode(v, seq, value, &event)) {
-        verify_finding(v, "the record of seq %" PRIu64 " is damaged", seq);
-        return false;
-    }
+    event.line_seq = item->line_seq;
     check_event(v, &event);
     return !v->no_memory;
 }
 
+static bool take_entry(struct verify *v, const struct journal_entry *entry, uint64_t number)
+{
+    struct text rest = entry->body;
+    struct entry_item item;
+    bool goes_on = entry->number == number && entry->first_seq == v->last_seq + 1;
+    uint64_t end = entry->first_seq + entry->events - 1;
+    if (!goes_on)
+        verify_finding(
+            v, "entry %" PRIu64 " from seq %" PRIu64 " follows %" PRIu64 " up to seq %" PRIu64,
+            entry->number, entry->first_seq, number - 1, v->last_seq);
+    while (goes_on && entry_next(&rest, &item)) {
+        if (item.kind == ENTRY_EVENT)
+            goes_on = take_event(v, &item.as.event);
+        else
+            verify_replies_reply(v, &item.as.reply);
+    }
+    if (goes_on && (rest.len > 0 || v->last_seq != end)) {
+        verify_finding(v, "entry %" PRIu64 " cannot be read to its end", entry->number);
+        goes_on = false;
+    }
+    verify_replies_end_entry(v);
+    return goes_on;
+}
+
 void verify_log(struct verify *v)
 {
-    struct lmdb_walk walk;
-    verify_turn_to(v, &v->log_check);
-    enum store_result result = lmdb_walk_begin(&walk, v->txn, v->env.events, text_none());
+    struct journal_cursor *cursor = NULL;
+    struct journal_entry entry;
+    uint64_t number = 1;
     bool goes_on = true;
+    verify_turn_to(v, &v->log_check);
+    enum store_result result =
+        journal_read_begin(v->store->journal, JOURNAL_BY_NUMBER, number, &cursor);
     while (result == STORE_OK && goes_on) {
-        result = lmdb_walk_next(&walk);
+        result = journal_read_next(cursor, &entry);
         if (result == STORE_OK)
-            goes_on = check_record(v, walk.key, walk.value);
+            goes_on = take_entry(v, &entry, number++);
     }
-    lmdb_walk_end(&walk);
-    if (result == STORE_DAMAGED)
-        verify_finding(v, "they cannot be read behind seq %" PRIu64, v->last_seq);
+    journal_read_end(&cursor);
+    if (result == STORE_FAILED)
+        v->no_memory = true;
+    else if (goes_on && result != STORE_NOT_FOUND)
+        verify_finding(v, "it cannot be read behind seq %" PRIu64, v->last_seq);
     else if (goes_on)
         verify_replay(v, NULL);
     v->is_replayed = v->check->findings == 0 && !v->no_memory;
-    verify_end(v, "1..%" PRIu64, v->last_seq);
+    verify_end(v, "%" PRIu64 " entries, seq 1..%" PRIu64, journal_newest(v->store->journal),
+               v->last_seq);
 }

@@ -1,6 +1,5 @@
-/* What follows from the log. The rules of docs/PROTOCOL.md and of the chains in
- * docs/ARCHITECTURE.md are written down here a second time, from the side of who reads the events:
- * product_apply and the tables are what is to be checked. */
+/* What follows from the log. The rules of docs/PROTOCOL.md are written down here a second time,
+ * from the side of who reads the events: product_apply and the tables are what is to be checked. */
 #include "store/verify/inside.h"
 
 #include <stdlib.h>
@@ -33,15 +32,6 @@ static void enter_batch(struct seen_line *line, struct seen_batch *batch)
         batch->lines->newer = line;
     batch->lines = line;
     batch->allocated += line->qty;
-}
-
-/* An event changed the allocations of a batch. */
-static void note_stored(struct seen_batch *batch, const struct event *event)
-{
-    if (event->seq > batch->product->stored_seq)
-        return;
-    batch->stored_allocated = batch->allocated;
-    batch->stored_chain = batch->chain;
 }
 
 static void leave_batch(struct seen_line *line)
@@ -201,30 +191,10 @@ static void see_allocated(struct verify *v, const struct event *event)
     if (batch->allocated + allocated->qty > batch->qty)
         verify_finding(v, "seq %" PRIu64 ": batch %s has not so much available", event->seq,
                        verify_name(allocated->batchref).text);
-    if (event->older_seq != batch->chain)
-        verify_finding(v, "seq %" PRIu64 " is chained to %" PRIu64 ", not to %" PRIu64, event->seq,
-                       event->older_seq, batch->chain);
     if (event->line_seq != 0)
         v->waiting--;
     line->seq = event->seq;
-    line->older_seq = event->older_seq;
     enter_batch(line, batch);
-    batch->chain = event->seq;
-    note_stored(batch, event);
-}
-
-static void unchain(struct verify *v, const struct event *event, const struct seen_line *line)
-{
-    struct seen_batch *batch = line->batch;
-    bool is_over = batch->allocated > batch->qty;
-    if (is_over && batch->lines != line)
-        verify_finding(v, "seq %" PRIu64 ": %s is not the newest allocation of batch %s",
-                       event->seq, verify_name(line->item.key).text,
-                       verify_name(batch->item.key).text);
-    if (is_over || batch->chain == line->seq)
-        batch->chain = line->older_seq;
-    if (batch->allocated == line->qty)
-        batch->chain = 0;
 }
 
 static void see_deallocated(struct verify *v, const struct event *event)
@@ -234,7 +204,7 @@ static void see_deallocated(struct verify *v, const struct event *event)
     struct text batchref =
         line != NULL && line->batch != NULL ? line->batch->item.key : text_none();
     if (line == NULL || line->qty != gone->qty || !text_equal(batchref, gone->batchref) ||
-        line->seq != event->line_seq || line->older_seq != event->older_seq) {
+        line->seq != event->line_seq) {
         verify_finding(v, "seq %" PRIu64 ": there is no such line of %s", event->seq,
                        verify_name(gone->orderid).text);
         return;
@@ -245,10 +215,12 @@ static void see_deallocated(struct verify *v, const struct event *event)
         free(line);
         return;
     }
-    struct seen_batch *batch = line->batch;
-    unchain(v, event, line);
+    const struct seen_batch *batch = line->batch;
+    if (batch->allocated > batch->qty && batch->lines != line)
+        verify_finding(v, "seq %" PRIu64 ": %s is not the newest allocation of batch %s",
+                       event->seq, verify_name(line->item.key).text,
+                       verify_name(batch->item.key).text);
     leave_batch(line);
-    note_stored(batch, event);
     if (v->shrinking == NULL) {
         free(line);
         return;
@@ -277,102 +249,10 @@ static void see_out_of_stock(struct verify *v, const struct event *event)
 
 /* ---- all of them ---- */
 
-/* What `--verify` knows of an event beside what it checks, said here a second time on purpose. */
-struct move {
-    struct text orderid;       /* of the line that it moves, absent where it moves none */
-    bool may_be_written_later; /* the figures of its product: everything else is written with it */
-    bool has_line_of_before;   /* line_seq and older_seq may be set */
-};
-
-static struct move move_of_batch_created(const struct event *event)
+/* Whether an event of the type may name a line of before, said here a second time on purpose. */
+static bool may_have_line_of_before(enum message_type type)
 {
-    (void)event;
-    return (struct move){text_none(), false, false};
-}
-
-static struct move move_of_batch_quantity_changed(const struct event *event)
-{
-    (void)event;
-    return (struct move){text_none(), false, false};
-}
-
-static struct move move_of_batch_eta_changed(const struct event *event)
-{
-    (void)event;
-    return (struct move){text_none(), false, false};
-}
-
-static struct move move_of_allocated(const struct event *event)
-{
-    return (struct move){event->as.allocated.orderid, event->line_seq == 0, true};
-}
-
-static struct move move_of_deallocated(const struct event *event)
-{
-    return (struct move){event->as.deallocated.orderid,
-                         !text_is_none(event->as.deallocated.batchref), true};
-}
-
-static struct move move_of_out_of_stock(const struct event *event)
-{
-    bool waits = event->as.out_of_stock.waiting;
-    return (struct move){waits ? event->as.out_of_stock.orderid : text_none(), !waits, false};
-}
-
-static struct move move_of(const struct event *event)
-{
-    typedef struct move of(const struct event *);
-    static of *const moves[MESSAGE_TYPES] = {
-#define EVENT(upper, lower, wire) [MESSAGE_##upper] = move_of_##lower,
-#include "domain/messages/messages.def"
-    };
-    return moves[event->type](event);
-}
-
-static void check_written(struct verify *v, const struct event *event,
-                          const struct seen_product *product)
-{
-    if (event->seq <= product->stored_seq)
-        return;
-    if (event->seq <= v->meta.folded_seq)
-        verify_finding(v,
-                       "seq %" PRIu64 ": the tables of %s lack it, and should have all to %" PRIu64,
-                       event->seq, verify_name(event->sku).text, v->meta.folded_seq);
-    else if (!move_of(event).may_be_written_later)
-        verify_finding(v, "seq %" PRIu64 ": the tables of %s lack it", event->seq,
-                       verify_name(event->sku).text);
-}
-
-/* ---- lines that their table may lack ---- */
-
-struct move_key {
-    char bytes[KEY_MAX_BYTES + 1 + sizeof(uint64_t)];
-    size_t len;
-};
-
-static struct move_key move_key_of(struct text line, uint64_t seq)
-{
-    struct move_key key = {.len = line.len + 1 + sizeof seq};
-    memcpy(key.bytes, line.data, line.len);
-    memcpy(key.bytes + line.len + 1, &seq, sizeof seq);
-    return key;
-}
-
-static void note_move(struct verify *v, struct text line_key)
-{
-    const struct seen_line *line = verify_table_find(&v->lines, line_key);
-    struct move_key key = move_key_of(line_key, line != NULL ? line->seq : 0);
-    struct text text = {key.bytes, key.len};
-    if (verify_table_find(&v->moves, text) == NULL)
-        v->no_memory |= verify_table_add(&v->moves, text, sizeof(struct verify_item)) == NULL;
-}
-
-bool verify_may_lag(const struct verify *v, struct text key, uint64_t seq)
-{
-    if (key.len > KEY_MAX_BYTES)
-        return false;
-    struct move_key move = move_key_of(key, seq);
-    return verify_table_find(&v->moves, (struct text){move.bytes, move.len}) != NULL;
+    return type == MESSAGE_ALLOCATED || type == MESSAGE_DEALLOCATED;
 }
 
 /* The product of an event; its first one creates its first batch. */
@@ -382,8 +262,6 @@ static struct seen_product *product_of(struct verify *v, const struct event *eve
     if (product == NULL) {
         product = verify_table_add(&v->products, event->sku, sizeof *product);
         v->no_memory = v->no_memory || product == NULL;
-        if (product != NULL)
-            product->stored_seq = UINT64_MAX; /* it is missing: as if it lacked nothing else */
     }
     if (product != NULL && product->version == 0 && event->type != MESSAGE_BATCH_CREATED)
         verify_finding(v, "seq %" PRIu64 ": there is no product %s", event->seq,
@@ -401,27 +279,16 @@ void verify_replay(struct verify *v, const struct event *event)
     check_displaced(v, event);
     if (event == NULL)
         return;
-    struct move move = move_of(event);
-    bool may_lag = event->seq > v->meta.folded_seq && !text_is_none(move.orderid);
-    struct key line = may_lag ? key_of_two(move.orderid, event->sku) : (struct key){.len = 0};
-    if (may_lag)
-        note_move(v, key_text(&line));
     struct seen_product *product = product_of(v, event);
     if (product == NULL)
         return;
     if (event->version != product->version + 1)
         verify_finding(v, "seq %" PRIu64 ": version %" PRIu64 " of %s follows %" PRIu64, event->seq,
                        event->version, verify_name(event->sku).text, product->version);
-    if (!move.has_line_of_before && (event->line_seq != 0 || event->older_seq != 0))
+    if (!may_have_line_of_before(event->type) && event->line_seq != 0)
         verify_finding(v, "seq %" PRIu64 " has a line of before, which its type has not",
                        event->seq);
-    check_written(v, event, product);
     product->version = event->version;
-    if (event->seq <= product->stored_seq) {
-        product->totals.version = event->version;
-        product->totals.last_seq = event->seq;
-    }
+    product->last_seq = event->seq;
     seers[event->type](v, event);
-    if (may_lag)
-        note_move(v, key_text(&line));
 }

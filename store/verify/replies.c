@@ -1,84 +1,10 @@
-/* Remembered replies. They are numbered in the order in which they were given, and the seq of each
- * is that of the last event stored before it was given. So an event with a cause belongs to the
- * first reply that is not older, and that reply is to the command of that id. */
+/* Remembered replies. Each stands in the journal behind the events of its command, in one entry
+ * with them: so an event with a cause belongs to the reply that comes next, which has that id. */
 #include "store/verify/inside.h"
 
-static struct text number_key(const uint64_t *number)
-{
-    return (struct text){(const char *)number, sizeof *number};
-}
+#include "store/hash.h"
 
-/* ---- reading ---- */
-
-static void check_id(struct verify *v, struct text id)
-{
-    if (!text_is_name(id, ID_MAX_BYTES))
-        verify_finding(v, "number %" PRIu64 " has no valid id", v->replies.number);
-    else if (verify_table_find(&v->replies.ids, id) != NULL)
-        verify_finding(v, "the id %s is remembered twice", verify_name(id).text);
-    else if (verify_table_add(&v->replies.ids, id, sizeof(struct verify_item)) == NULL)
-        v->no_memory = true;
-}
-
-static void check_reply(struct verify *v, uint64_t seq_before)
-{
-    struct verify_replies *r = &v->replies;
-    const struct remembered *reply = &r->reply;
-    struct reply refusal;
-    check_id(v, reply->id);
-    r->has_request =
-        codec_decode_request(v->codec, reply->request, &r->request, &refusal) == OUTCOME_DONE &&
-        message_is_command(r->request.type);
-    if (!r->has_request)
-        verify_finding(v, "number %" PRIu64 ": the request cannot be read", r->number);
-    if (!outcome_info(reply->outcome)->remembered)
-        verify_finding(v, "number %" PRIu64 ": %s is not to be remembered", r->number,
-                       outcome_info(reply->outcome)->code);
-    if (reply->seq < seq_before || reply->seq > v->meta.last_seq)
-        verify_finding(v, "number %" PRIu64 " is of seq %" PRIu64 ", after %" PRIu64, r->number,
-                       reply->seq, seq_before);
-    bool has_batch =
-        reply->outcome == OUTCOME_DONE && r->has_request && r->request.type == MESSAGE_ALLOCATE;
-    if (r->has_request && has_batch == text_is_none(reply->batchref))
-        verify_finding(v, "number %" PRIu64 ": a batch is named where none belongs, or none is",
-                       r->number);
-}
-
-static void read_next(struct verify *v)
-{
-    struct verify_replies *r = &v->replies;
-    uint64_t seq_before = r->reply.seq;
-    r->has_reply = r->has_begun = r->has_stored = false;
-    if (r->is_broken || r->number == v->meta.ids_next)
-        return;
-    enum store_result result = lmdb_walk_next(&r->walk);
-    if (result != STORE_OK || !text_equal(r->walk.key, number_key(&r->number)) ||
-        !record_get_remembered(r->number, r->walk.value, &r->reply)) {
-        verify_finding(v, "number %" PRIu64 " is damaged or missing", r->number);
-        r->is_broken = true;
-        return;
-    }
-    r->has_reply = true;
-    r->is_first = r->number == v->meta.ids_first && v->meta.ids_first != 0;
-    check_reply(v, seq_before);
-    r->number++;
-}
-
-void verify_replies_begin(struct verify *v)
-{
-    struct verify_replies *r = &v->replies;
-    verify_turn_to(v, &v->reply_check);
-    r->number = v->meta.ids_first;
-    if (v->meta.ids_next < v->meta.ids_first ||
-        lmdb_walk_begin(&r->walk, v->txn, v->env.remembered, text_none()) != STORE_OK) {
-        verify_finding(v, "the remembered replies cannot be read");
-        r->is_broken = true;
-        return;
-    }
-    read_next(v);
-}
-
-/* ---- against the log ---- */
+/* ---- against the events ---- */
 
 static bool same_text(const struct request *request, const char *field, struct text text)
 {
@@ -86,7 +12,7 @@ static bool same_text(const struct request *request, const char *field, struct t
 }
 
 /* Whether the first event of a command is what it asked for. */
-static bool asks_for_batch_created(const struct request *request, const struct remembered *reply,
+static bool asks_for_batch_created(const struct request *request, const struct entry_reply *reply,
                                    const struct event *event)
 {
     return request->type == MESSAGE_CREATE_BATCH && reply->outcome == OUTCOME_DONE &&
@@ -97,7 +23,7 @@ static bool asks_for_batch_created(const struct request *request, const struct r
 }
 
 static bool asks_for_batch_quantity_changed(const struct request *request,
-                                            const struct remembered *reply,
+                                            const struct entry_reply *reply,
                                             const struct event *event)
 {
     return request->type == MESSAGE_CHANGE_BATCH_QUANTITY && reply->outcome == OUTCOME_DONE &&
@@ -106,14 +32,14 @@ static bool asks_for_batch_quantity_changed(const struct request *request,
 }
 
 static bool asks_for_batch_eta_changed(const struct request *request,
-                                       const struct remembered *reply, const struct event *event)
+                                       const struct entry_reply *reply, const struct event *event)
 {
     return request->type == MESSAGE_CHANGE_BATCH_ETA && reply->outcome == OUTCOME_DONE &&
            same_text(request, "ref", event->as.batch_eta_changed.ref) &&
            request->as.change_batch_eta.eta.yyyymmdd == event->as.batch_eta_changed.eta.yyyymmdd;
 }
 
-static bool asks_for_allocated(const struct request *request, const struct remembered *reply,
+static bool asks_for_allocated(const struct request *request, const struct entry_reply *reply,
                                const struct event *event)
 {
     return request->type == MESSAGE_ALLOCATE && reply->outcome == OUTCOME_DONE &&
@@ -123,7 +49,7 @@ static bool asks_for_allocated(const struct request *request, const struct remem
            text_equal(reply->batchref, event->as.allocated.batchref);
 }
 
-static bool asks_for_deallocated(const struct request *request, const struct remembered *reply,
+static bool asks_for_deallocated(const struct request *request, const struct entry_reply *reply,
                                  const struct event *event)
 {
     return request->type == MESSAGE_DEALLOCATE && reply->outcome == OUTCOME_DONE &&
@@ -131,7 +57,7 @@ static bool asks_for_deallocated(const struct request *request, const struct rem
            same_text(request, "sku", event->sku);
 }
 
-static bool asks_for_out_of_stock(const struct request *request, const struct remembered *reply,
+static bool asks_for_out_of_stock(const struct request *request, const struct entry_reply *reply,
                                   const struct event *event)
 {
     return request->type == MESSAGE_ALLOCATE && reply->outcome == OUTCOME_OUT_OF_STOCK &&
@@ -141,10 +67,10 @@ static bool asks_for_out_of_stock(const struct request *request, const struct re
            request->as.allocate.qty == event->as.out_of_stock.qty;
 }
 
-static bool is_asked_for(const struct request *request, const struct remembered *reply,
+static bool is_asked_for(const struct request *request, const struct entry_reply *reply,
                          const struct event *event)
 {
-    typedef bool asks(const struct request *, const struct remembered *, const struct event *);
+    typedef bool asks(const struct request *, const struct entry_reply *, const struct event *);
     static asks *const asking[MESSAGE_TYPES] = {
 #define EVENT(upper, lower, wire) [MESSAGE_##upper] = asks_for_##lower,
 #include "domain/messages/messages.def"
@@ -152,22 +78,8 @@ static bool is_asked_for(const struct request *request, const struct remembered 
     return asking[event->type](request, reply, event);
 }
 
-/* The oldest reply that is kept may stand for others of that id that were forgotten. */
-static void match_event(struct verify *v, const struct event *event)
-{
-    struct verify_replies *r = &v->replies;
-    if (r->is_first && event->seq != r->reply.seq)
-        return;
-    if (!r->has_begun && r->has_request && !r->is_first &&
-        (r->reply.duplicate || !is_asked_for(&r->request, &r->reply, event)))
-        verify_finding(v, "seq %" PRIu64 " is not what id %s asked for, or was answered",
-                       event->seq, verify_name(r->reply.id).text);
-    r->has_begun = true;
-    r->has_stored = event->seq == r->reply.seq;
-}
-
 /* What a reply without an event of its own says is so already. The model is as it was then. */
-static bool is_so_already(struct verify *v, const struct remembered *reply,
+static bool is_so_already(struct verify *v, const struct entry_reply *reply,
                           const struct request *request)
 {
     if (request->type != MESSAGE_ALLOCATE)
@@ -182,54 +94,133 @@ static bool is_so_already(struct verify *v, const struct remembered *reply,
            text_equal(line->batch->item.key, reply->batchref);
 }
 
-/* No event that comes later is of the reply at hand. */
-static void finish_reply(struct verify *v)
-{
-    const struct verify_replies *r = &v->replies;
-    bool may_store = r->reply.outcome == OUTCOME_DONE || r->reply.outcome == OUTCOME_OUT_OF_STOCK;
-    if (r->has_begun && !r->has_stored)
-        verify_finding(v, "id %s has no event at seq %" PRIu64, verify_name(r->reply.id).text,
-                       r->reply.seq);
-    else if (!r->has_begun && may_store && r->has_request && v->log_check.findings == 0 &&
-             !is_so_already(v, &r->reply, &r->request))
-        verify_finding(v, "id %s was answered at seq %" PRIu64 ", and no event says so",
-                       verify_name(r->reply.id).text, r->reply.seq);
-}
-
-static void take_event(struct verify *v, const struct event *event)
+/* The events that were seen are those of no reply. */
+static void drop_events(struct verify *v)
 {
     struct verify_replies *r = &v->replies;
-    while (r->has_reply && r->reply.seq < event->seq) {
-        finish_reply(v);
-        read_next(v);
-    }
-    if (text_is_none(event->cause) || r->is_broken)
-        return;
-    if (r->has_reply && text_equal(r->reply.id, event->cause))
-        match_event(v, event);
-    else if (!r->has_reply || !(r->is_first))
-        verify_finding(v, "seq %" PRIu64 ": no reply is remembered for its cause %s", event->seq,
-                       verify_name(event->cause).text);
+    if (r->has_begun)
+        verify_finding(v, "seq %" PRIu64 ": no reply is remembered for its cause %s", r->first.seq,
+                       verify_name(r->first.cause).text);
+    r->has_begun = false;
 }
+
+static void match(struct verify *v, const struct entry_reply *reply, const struct request *request)
+{
+    struct verify_replies *r = &v->replies;
+    bool may_store = reply->outcome == OUTCOME_DONE || reply->outcome == OUTCOME_OUT_OF_STOCK;
+    if (r->has_begun && !text_equal(r->first.cause, reply->id))
+        drop_events(v);
+    if (!r->has_begun) {
+        if (may_store && v->log_check.findings == 0 && !is_so_already(v, reply, request))
+            verify_finding(v, "id %s was answered at seq %" PRIu64 ", and no event says so",
+                           verify_name(reply->id).text, reply->seq);
+        return;
+    }
+    if (reply->duplicate || !is_asked_for(request, reply, &r->first))
+        verify_finding(v, "seq %" PRIu64 " is not what id %s asked for, or was answered",
+                       r->first.seq, verify_name(reply->id).text);
+    if (r->last_seq != reply->seq)
+        verify_finding(v, "id %s has no event at seq %" PRIu64, verify_name(reply->id).text,
+                       reply->seq);
+    r->has_begun = false;
+}
+
+/* ---- each by itself ---- */
+
+/* False: what it is a reply to cannot be told. */
+static bool check_reply(struct verify *v, const struct entry_reply *reply, struct request *request)
+{
+    uint64_t number = v->replies.number;
+    struct reply refusal;
+    if (!text_is_name(reply->id, ID_MAX_BYTES))
+        verify_finding(v, "number %" PRIu64 " has no valid id", number);
+    if (!outcome_info(reply->outcome)->remembered)
+        verify_finding(v, "number %" PRIu64 ": %s is not to be remembered", number,
+                       outcome_info(reply->outcome)->code);
+    if (reply->seq != v->last_seq)
+        verify_finding(v, "number %" PRIu64 " is of seq %" PRIu64 ", at %" PRIu64, number,
+                       reply->seq, v->last_seq);
+    if (codec_decode_request(v->store->codec, reply->request, request, &refusal) != OUTCOME_DONE ||
+        !message_is_command(request->type)) {
+        verify_finding(v, "number %" PRIu64 ": the request cannot be read", number);
+        return false;
+    }
+    bool has_batch = reply->outcome == OUTCOME_DONE && request->type == MESSAGE_ALLOCATE;
+    if (has_batch == text_is_none(reply->batchref))
+        verify_finding(v, "number %" PRIu64 ": a batch is named where none belongs, or none is",
+                       number);
+    return true;
+}
+
+/* What the table should have of it. */
+static void expect_stored(struct verify *v, const struct entry_reply *reply)
+{
+    struct verify_replies *r = &v->replies;
+    const struct remembered_replies *stored = &v->store->replies;
+    if (!v->has_tables || r->number < stored->first || r->number >= stored->next)
+        return;
+    struct remembered remembered = {.id = reply->id,
+                                    .request =
+                                        hash_bytes(reply->request.data, reply->request.len, 0),
+                                    .outcome = reply->outcome,
+                                    .duplicate = reply->duplicate,
+                                    .seq = reply->seq,
+                                    .batchref = reply->batchref};
+    struct key key = key_of_number(r->number);
+    struct record record;
+    record_put_remembered(&record, key_text(&key), &remembered);
+    struct seen_reply *kept = verify_table_add(&r->kept, key_text(&key), sizeof *kept);
+    if (kept != NULL)
+        kept->hash = hash_bytes(record.bytes, record.len, 0);
+    if (verify_table_find(&r->ids, reply->id) != NULL)
+        verify_finding(v, "the id %s is remembered twice", verify_name(reply->id).text);
+    else if (verify_table_add(&r->ids, reply->id, sizeof(struct verify_item)) == NULL)
+        v->no_memory = true;
+    v->no_memory = v->no_memory || kept == NULL;
+}
+
+/* ---- in the order of the journal ---- */
 
 void verify_replies_event(struct verify *v, const struct event *event)
 {
     struct verify_check *before = verify_turn_to(v, &v->reply_check);
-    take_event(v, event);
+    struct verify_replies *r = &v->replies;
+    if (r->has_begun && !text_equal(r->first.cause, event->cause))
+        drop_events(v);
+    if (!text_is_none(event->cause)) {
+        if (!r->has_begun)
+            r->first = *event;
+        r->has_begun = true;
+        r->last_seq = event->seq;
+    }
+    verify_turn_to(v, before);
+}
+
+void verify_replies_reply(struct verify *v, const struct entry_reply *reply)
+{
+    struct verify_check *before = verify_turn_to(v, &v->reply_check);
+    struct request request;
+    if (check_reply(v, reply, &request))
+        match(v, reply, &request);
+    v->replies.has_begun = false;
+    expect_stored(v, reply);
+    v->replies.number++;
+    verify_turn_to(v, before);
+}
+
+void verify_replies_end_entry(struct verify *v)
+{
+    struct verify_check *before = verify_turn_to(v, &v->reply_check);
+    drop_events(v);
     verify_turn_to(v, before);
 }
 
 void verify_replies_end(struct verify *v)
 {
-    struct verify_replies *r = &v->replies;
+    const struct meta *meta = &v->store->meta;
     verify_turn_to(v, &v->reply_check);
-    while (r->has_reply) {
-        finish_reply(v);
-        read_next(v);
-    }
-    if (!r->is_broken && r->walk.cursor != NULL && lmdb_walk_next(&r->walk) != STORE_NOT_FOUND)
-        verify_finding(v, "there are more than the counters say");
-    lmdb_walk_end(&r->walk);
-    verify_table_release(&r->ids);
-    verify_end(v, "%" PRIu64 " remembered", r->number - v->meta.ids_first);
+    if (v->has_tables && v->is_replayed && v->replies.number != meta->ids_next)
+        verify_finding(v, "there are %" PRIu64 ", and the counters say %" PRIu64, v->replies.number,
+                       meta->ids_next);
+    verify_end(v, "%" PRIu64 " in the journal", v->replies.number);
 }

@@ -1,10 +1,13 @@
-/* The tables that follow from the log, each held against what the log says. */
+/* The tables that follow from the journal, each held against what that says. They are looked at as
+ * a start would find them: what they lack of the journal is laid over them. */
 #include "store/verify/inside.h"
+
+#include "store/hash.h"
 
 /* One table: what it makes of a record, and how it sees what is missing. */
 struct table_check {
     struct verify_check check;
-    MDB_dbi table;
+    enum table table;
     /* The model is there only where the log was replayed. */
     void (*see)(struct verify *v, struct text key, struct text value);
 };
@@ -16,7 +19,7 @@ static void damaged(struct verify *v, struct text key)
 
 static void differs(struct verify *v, struct text key)
 {
-    verify_finding(v, "%s is not what the log says", verify_name(key).text);
+    verify_finding(v, "%s is not what the journal says", verify_name(key).text);
 }
 
 static bool is_key(const struct key *key, struct text text)
@@ -27,10 +30,10 @@ static bool is_key(const struct key *key, struct text text)
 /* ---- products and batches ---- */
 
 static bool has_figures(const struct batch *stored, const struct seen_batch *batch,
-                        uint64_t allocated, uint64_t chain)
+                        uint64_t allocated)
 {
     return stored->age == batch->age && stored->eta.yyyymmdd == batch->eta.yyyymmdd &&
-           stored->qty == batch->qty && stored->allocated == allocated && stored->newest == chain;
+           stored->qty == batch->qty && stored->allocated == allocated;
 }
 
 static bool is_product(const struct product_record *stored, const struct seen_product *product)
@@ -38,9 +41,8 @@ static bool is_product(const struct product_record *stored, const struct seen_pr
     const struct product_totals *totals = &stored->totals;
     const struct seen_batch *carried = product->carried;
     bool is_carried =
-        carried == NULL ||
-        (text_equal(stored->carried.ref, carried->item.key) &&
-         has_figures(&stored->carried, carried, carried->stored_allocated, carried->stored_chain));
+        carried == NULL || (text_equal(stored->carried.ref, carried->item.key) &&
+                            has_figures(&stored->carried, carried, carried->allocated));
     return is_carried && totals->version == product->totals.version &&
            totals->last_seq == product->totals.last_seq &&
            totals->batches == product->totals.batches && totals->open == product->totals.open &&
@@ -58,8 +60,6 @@ static void see_product(struct verify *v, struct text key, struct text value)
     struct seen_product *product = verify_table_find(&v->products, key);
     if (!v->is_replayed)
         return;
-    if (product != NULL && text_is_none(stored.carried.ref))
-        product->carried = NULL; /* a record of version 1, or one without stock */
     if (product == NULL || !is_product(&stored, product))
         differs(v, key);
     if (product != NULL)
@@ -89,8 +89,7 @@ static void see_batch(struct verify *v, struct text key, struct text value)
         return;
     struct seen_batch *batch = batch_of_key(v, key);
     bool is_carried = batch != NULL && batch->product->carried == batch;
-    if (batch == NULL || !has_figures(&stored, batch, is_carried ? 0 : batch->stored_allocated,
-                                      is_carried ? 0 : batch->stored_chain))
+    if (batch == NULL || !has_figures(&stored, batch, is_carried ? 0 : batch->allocated))
         differs(v, key);
     if (batch != NULL)
         batch->is_stored = true;
@@ -106,7 +105,7 @@ static void see_use(struct verify *v, struct text key, struct text value)
     struct seen_batch *batch = v->is_replayed ? verify_table_find(&v->batches, ref) : NULL;
     if (!v->is_replayed)
         return;
-    if (batch == NULL || batch->stored_allocated >= batch->qty) {
+    if (batch == NULL || batch->allocated >= batch->qty) {
         differs(v, key);
         return;
     }
@@ -137,18 +136,78 @@ static void see_ref(struct verify *v, struct text key, struct text value)
 
 static void see_line(struct verify *v, struct text key, struct text value)
 {
-    uint64_t seq;
-    if (!record_get_line(key, value, &seq)) {
+    struct order_line stored;
+    if (!record_get_line(key, value, &stored)) {
         damaged(v, key);
         return;
     }
-    struct seen_line *line = verify_table_find(&v->lines, key);
     if (!v->is_replayed)
         return;
-    if ((line == NULL || line->seq != seq) && !verify_may_lag(v, key, seq))
+    struct seen_line *line = verify_table_find(&v->lines, key);
+    struct text batchref =
+        line != NULL && line->batch != NULL ? line->batch->item.key : text_none();
+    if (line == NULL || line->seq != stored.seq || line->qty != stored.qty ||
+        !text_equal(batchref, stored.batchref))
         differs(v, key);
     if (line != NULL)
         line->is_stored = true;
+}
+
+/* The key of a line that a batch holds is its ref, NUL, the complement of the line's seq. */
+static void see_held(struct verify *v, struct text key, struct text value)
+{
+    struct text orderid;
+    if (!record_get_text(key, value, &orderid)) {
+        damaged(v, key);
+        return;
+    }
+    if (!v->is_replayed)
+        return;
+    const char *nul = memchr(key.data, 0, key.len);
+    struct text ref = {key.data, nul != NULL ? (size_t)(nul - key.data) : 0};
+    const struct seen_batch *batch = verify_table_find(&v->batches, ref);
+    struct seen_line *line = NULL;
+    if (batch != NULL && orderid.len <= REF_MAX_BYTES)
+        line = verify_find_line(v, orderid, batch->product->item.key);
+    struct key expected = line != NULL ? key_of_held(ref, line->seq) : (struct key){.len = 0};
+    uint64_t complement = 0;
+    struct text rest = {nul != NULL ? nul + 1 : NULL, nul != NULL ? key.len - ref.len - 1 : 0};
+    if (line != NULL && line->batch == batch && is_key(&expected, key))
+        line->is_held = true;
+    else if (!key_get_number(rest, &complement) ||
+             !held_log_has(&v->store->tables.newer_held, ref, ~complement))
+        differs(v, key);
+}
+
+/* What the table of held lines lacks. Which lines a batch has lost the model knows. */
+static void see_held_log(struct verify *v)
+{
+    const struct held_log *log = &v->store->tables.newer_held;
+    for (size_t i = 0; i < log->count; i++) {
+        const struct held_item *item = &log->items[i];
+        const struct seen_batch *batch = verify_table_find(&v->batches, held_item_ref(log, item));
+        struct seen_line *line = batch != NULL ? verify_find_line(v, held_item_orderid(log, item),
+                                                                  batch->product->item.key)
+                                               : NULL;
+        if (line != NULL && line->batch == batch && line->seq == item->seq)
+            line->is_held = true;
+    }
+}
+
+static void see_remembered(struct verify *v, struct text key, struct text value)
+{
+    struct remembered stored;
+    if (!record_get_remembered(key, value, &stored)) {
+        damaged(v, key);
+        return;
+    }
+    if (!v->is_replayed)
+        return;
+    struct seen_reply *reply = verify_table_find(&v->replies.kept, key);
+    if (reply == NULL || reply->hash != hash_bytes(value.data, value.len, 0))
+        differs(v, key);
+    if (reply != NULL)
+        reply->is_stored = true;
 }
 
 static void see_waiting(struct verify *v, struct text key, struct text value)
@@ -188,13 +247,18 @@ static bool is_used_before(const struct seen_batch *a, const struct seen_batch *
 /* Sums that the products tell, and the lines that wait, from what the model has in the end. */
 static void sum_up(struct verify *v)
 {
+    for (struct seen_product *product = NULL;
+         (product = verify_table_next(&v->products, product)) != NULL;) {
+        product->totals.version = product->version;
+        product->totals.last_seq = product->last_seq;
+    }
     for (struct seen_batch *batch = NULL;
          (batch = verify_table_next(&v->batches, batch)) != NULL;) {
         struct seen_product *product = batch->product;
-        bool is_open = batch->qty > batch->stored_allocated;
+        bool is_open = batch->qty > batch->allocated;
         product->totals.batches++;
         product->totals.open += is_open;
-        product->totals.available += batch->qty - batch->stored_allocated;
+        product->totals.available += batch->qty - batch->allocated;
         if (is_open && (product->carried == NULL || is_used_before(batch, product->carried)))
             product->carried = batch;
     }
@@ -220,14 +284,21 @@ static void find_missing(struct verify *v)
             missing(v, "batch", batch->item.key);
         if (!batch->has_ref)
             missing(v, "the SKU of batch", batch->item.key);
-        if (!batch->is_in_use && batch->qty > batch->stored_allocated)
+        if (!batch->is_in_use && batch->qty > batch->allocated)
             missing(v, "in the order of use, batch", batch->item.key);
     }
     for (struct seen_line *line = NULL; (line = verify_table_next(&v->lines, line)) != NULL;) {
-        if (!line->is_stored && !verify_may_lag(v, line->item.key, 0))
+        if (!line->is_stored)
             missing(v, "line", line->item.key);
+        if (!line->is_held && line->batch != NULL)
+            missing(v, "among those of its batch, line", line->item.key);
         if (!line->is_waiting && line->batch == NULL)
             missing(v, "among those that wait, line", line->item.key);
+    }
+    for (struct seen_reply *reply = NULL;
+         (reply = verify_table_next(&v->replies.kept, reply)) != NULL;) {
+        if (!reply->is_stored)
+            missing(v, "reply", reply->item.key);
     }
 }
 
@@ -235,45 +306,27 @@ static void find_missing(struct verify *v)
 
 static void check_table(struct verify *v, struct table_check *table)
 {
-    struct lmdb_walk walk;
+    struct table_walk walk;
+    const struct key no_prefix = {.len = 0};
     uint64_t records = 0;
     verify_turn_to(v, &table->check);
-    enum store_result result = lmdb_walk_begin(&walk, v->txn, table->table, text_none());
-    while (result == STORE_OK) {
-        result = lmdb_walk_next(&walk);
-        if (result != STORE_OK)
-            break;
+    enum store_result result =
+        table_walk_begin(&walk, &v->store->tables, table->table, &no_prefix, text_none());
+    while (result == STORE_OK && (result = table_walk_next(&walk)) == STORE_OK) {
         table->see(v, walk.key, walk.value);
         records++;
     }
-    lmdb_walk_end(&walk);
+    table_walk_end(&walk);
     if (result == STORE_DAMAGED)
         verify_finding(v, "they cannot be read behind record %" PRIu64, records);
-    verify_end(v, "%" PRIu64 "%s", records, v->is_replayed ? "" : ", not compared with the log");
-}
-
-void verify_tables_begin(struct verify *v)
-{
-    struct lmdb_walk walk;
-    enum store_result result = lmdb_walk_begin(&walk, v->txn, v->env.products, text_none());
-    while (result == STORE_OK && (result = lmdb_walk_next(&walk)) == STORE_OK) {
-        struct product_record stored;
-        struct seen_product *product = NULL;
-        if (!record_get_product(walk.key, walk.value, &stored) ||
-            verify_table_find(&v->products, walk.key) != NULL)
-            continue; /* that is found when the table is checked */
-        product = verify_table_add(&v->products, walk.key, sizeof *product);
-        if (product != NULL)
-            product->stored_seq = stored.totals.last_seq;
-        v->no_memory = v->no_memory || product == NULL;
-    }
-    lmdb_walk_end(&walk);
+    verify_end(v, "%" PRIu64 "%s", records,
+               v->is_replayed ? "" : ", not compared with the journal");
 }
 
 static void check_counters(struct verify *v)
 {
     struct verify_check check = {"counters", 0};
-    const struct meta *meta = &v->meta;
+    const struct meta *meta = &v->store->meta;
     verify_turn_to(v, &check);
     if (meta->last_seq != v->last_seq || meta->last_time_ms != v->last_time_ms)
         verify_finding(v, "the newest event is %" PRIu64 ", not %" PRIu64 ", or of another time",
@@ -292,15 +345,18 @@ static void check_counters(struct verify *v)
 void verify_tables(struct verify *v)
 {
     struct table_check tables[] = {
-        {{"products", 0}, v->env.products, see_product},
-        {{"batches", 0}, v->env.batches, see_batch},
-        {{"order of use", 0}, v->env.use, see_use},
-        {{"references", 0}, v->env.refs, see_ref},
-        {{"lines", 0}, v->env.lines, see_line},
-        {{"waiting lines", 0}, v->env.waiting, see_waiting},
+        {{"products", 0}, TABLE_PRODUCTS, see_product},
+        {{"batches", 0}, TABLE_BATCHES, see_batch},
+        {{"order of use", 0}, TABLE_USE, see_use},
+        {{"references", 0}, TABLE_REFS, see_ref},
+        {{"lines", 0}, TABLE_LINES, see_line},
+        {{"lines of batches", 0}, TABLE_HELD, see_held},
+        {{"waiting lines", 0}, TABLE_WAITING, see_waiting},
+        {{"remembered replies", 0}, TABLE_REMEMBERED, see_remembered},
     };
-    struct verify_check missing_check = {"what the log has", 0};
+    struct verify_check missing_check = {"what the journal has", 0};
     sum_up(v);
+    see_held_log(v);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         check_table(v, &tables[i]);
     check_counters(v);

@@ -19,7 +19,7 @@ static void send_all(struct conversation *c, const char *const *lines, size_t co
 
 static void expect_replies(struct conversation *c, const char *const *replies, size_t count)
 {
-    assert_int_equal(bus_group_count(c->fakes->bus), count);
+    assert_int_equal(bus_taken_count(c->fakes->bus), count);
     for (size_t i = 0; i < count; i++)
         assert_string_equal(conversation_reply(c, i), replies[i]);
 }
@@ -103,9 +103,9 @@ static void a_refusal_of_the_edge_has_its_place_and_seq(void **state)
                                   .type = MESSAGE_ALLOCATE,
                                   .id = text_of("x"),
                                   .about = text_of("qty")};
-    bus_refuse(c->fakes->bus, &refusal);
+    bus_refuse(c->fakes->bus, &refusal, NULL);
     conversation_send(c, "CreateBatch b1 RED 10 -");
-    bus_refuse(c->fakes->bus, &refusal);
+    bus_refuse(c->fakes->bus, &refusal, NULL);
     assert_int_equal(conversation_commit(c), STORE_OK);
     assert_string_equal(conversation_reply(c, 0), "missing_field qty id=x seq=0");
     assert_string_equal(conversation_reply(c, 1), "ok seq=1");
@@ -234,9 +234,9 @@ static void figures_count_what_was_answered(void **state)
 {
     struct conversation *c = *state;
     const struct stats *stats = &c->fakes->stats;
-    bus_refuse(c->fakes->bus, &(struct reply){.outcome = OUTCOME_MALFORMED});
-    bus_refuse(c->fakes->bus, &(struct reply){.outcome = OUTCOME_TOO_LARGE});
-    bus_refuse(c->fakes->bus, &(struct reply){.outcome = OUTCOME_UNKNOWN_TYPE});
+    bus_refuse(c->fakes->bus, &(struct reply){.outcome = OUTCOME_MALFORMED}, NULL);
+    bus_refuse(c->fakes->bus, &(struct reply){.outcome = OUTCOME_TOO_LARGE}, NULL);
+    bus_refuse(c->fakes->bus, &(struct reply){.outcome = OUTCOME_UNKNOWN_TYPE}, NULL);
     static const char *const requests[] = {"CreateBatch b1 RED 1 -", "Allocate o1 RED 2", "Ping",
                                            "GetBatch nothing"};
     send_all(c, requests, COUNT(requests));
@@ -292,11 +292,14 @@ static void a_failed_commit_refuses_the_group(void **state)
     conversation_events(c);
     for (size_t i = 0; i < COUNT(cases); i++) {
         send_all(c, requests, COUNT(requests));
-        bus_refuse(c->fakes->bus, &(struct reply){.outcome = OUTCOME_UNKNOWN_FIELD,
-                                                  .type = MESSAGE_ALLOCATE,
-                                                  .about = text_of("x")});
-        faulty_store_fail(&c->faulty, FAULTY_COMMIT, 1, cases[i].failure);
+        bus_refuse(c->fakes->bus,
+                   &(struct reply){.outcome = OUTCOME_UNKNOWN_FIELD,
+                                   .type = MESSAGE_ALLOCATE,
+                                   .about = text_of("x")},
+                   NULL);
+        faulty_store_fail(&c->faulty, FAULTY_SUBMIT, 1, cases[i].failure);
         assert_int_equal(conversation_commit(c), cases[i].failure);
+        assert_int_equal(bus_last_seq(c->fakes->bus), 1); /* what a Heartbeat tells */
         const char *const replies[] = {
             cases[i].create, "ok RED v1 available=5 b1:5/5:- exhausted=0", cases[i].allocate,
             "unknown_batch b2", "unknown_field x seq=1"};
@@ -515,7 +518,7 @@ static void a_broken_store_is_told_and_nothing_is_published(void **state)
 {
     struct conversation *c = *state;
     conversation_send(c, "CreateBatch b1 RED 1 -");
-    faulty_store_fail(&c->faulty, FAULTY_COMMIT, 1, STORE_BROKEN);
+    faulty_store_fail(&c->faulty, FAULTY_SUBMIT, 1, STORE_BROKEN);
     assert_int_equal(conversation_commit(c), STORE_BROKEN);
     assert_int_equal(c->fakes->publisher.count, 0);
     assert_int_equal(c->fakes->stats.commits, 0);

@@ -284,7 +284,7 @@ static void change_from_outside_reaches_reallocation(void **state)
     struct request request = {.type = MESSAGE_CHANGE_BATCH_QUANTITY};
     assert_true(codec_decode_upstream(c->codec, (struct text){body, sizeof body - 1},
                                       &request.as.change_batch_quantity));
-    bus_handle(c->fakes->bus, &request);
+    bus_handle(c->fakes->bus, &request, NULL);
     assert_int_equal(conversation_commit(c), STORE_OK);
     bus_publish(c->fakes->bus);
     assert_string_equal(conversation_reply(c, 0), "ok seq=6");

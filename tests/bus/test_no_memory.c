@@ -73,7 +73,7 @@ static const char *const lines[] = {"CreateBatch b1 RED 10 - id=1",
 static enum store_result handle_all(struct conversation *c, const struct request *requests)
 {
     for (size_t i = 0; i < COUNT(lines); i++)
-        bus_handle(c->fakes->bus, &requests[i]);
+        bus_handle(c->fakes->bus, &requests[i], NULL);
     return bus_commit(c->fakes->bus);
 }
 

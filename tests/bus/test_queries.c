@@ -186,7 +186,7 @@ static void create_many(struct conversation *c)
         snprintf(ref, sizeof ref, "%0*u", REF_MAX_BYTES, (unsigned)(MANY - i));
         struct request request = build_request("CreateBatch - RED 1 -");
         request.as.create_batch.ref = text_of(ref);
-        bus_handle(c->fakes->bus, &request);
+        bus_handle(c->fakes->bus, &request, NULL);
         assert_int_equal(conversation_commit(c), STORE_OK);
         assert_int_equal(bus_reply(c->fakes->bus, 0)->outcome, OUTCOME_DONE);
         bus_publish(c->fakes->bus);
@@ -196,7 +196,7 @@ static void create_many(struct conversation *c)
 
 static const struct reply *answer(struct conversation *c, const struct request *query)
 {
-    bus_handle(c->fakes->bus, query);
+    bus_handle(c->fakes->bus, query, NULL);
     assert_int_equal(conversation_commit(c), STORE_OK);
     return bus_reply(c->fakes->bus, 0);
 }
@@ -285,7 +285,7 @@ static void pages_of_a_group_share_its_time(void **state)
     for (unsigned group = 0; group < 2; group++) { /* the second one has its own */
         assert_false(bus_long_queries_must_wait(c->fakes->bus));
         for (unsigned i = 0; i < 8; i++)
-            bus_handle(c->fakes->bus, &query);
+            bus_handle(c->fakes->bus, &query, NULL);
         assert_true(bus_long_queries_must_wait(c->fakes->bus));
         assert_int_equal(conversation_commit(c), STORE_OK);
         assert_int_equal(next_of(c, 0), 25 * PAGE_CLOCK_EVERY);
@@ -307,7 +307,7 @@ static void pages_of_a_group_leave_room_for_commands(void **state)
     c->fakes->clock.us_per_look = 0; /* so that none is cut by time */
     for (unsigned pages = 0; !bus_long_queries_must_wait(c->fakes->bus); pages++) {
         assert_true(pages < 100);
-        bus_handle(c->fakes->bus, &query);
+        bus_handle(c->fakes->bus, &query, NULL);
     }
     assert_false(bus_group_is_full(c->fakes->bus));
     assert_int_equal(conversation_commit(c), STORE_OK);

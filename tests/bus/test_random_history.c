@@ -119,13 +119,13 @@ static void restart(struct session *session, struct under_test *store)
 /* ---- a history ---- */
 
 /* One call of the store, of a function of the unit of work, fails in some of the groups. */
-static void order_a_failure(struct random_history *history, struct session *session)
+static void order_a_failure(struct random_history *history, struct session *session,
+                            enum faulty_call last)
 {
     static const enum store_result failures[] = {STORE_FAILED, STORE_FULL};
-    enum faulty_call call =
-        FAULTY_BEGIN + random_history_draw(history, FAULTY_COMMIT - FAULTY_BEGIN + 1);
+    enum faulty_call call = FAULTY_BEGIN + random_history_draw(history, last - FAULTY_BEGIN + 1);
     uint64_t n = 1;
-    if (call != FAULTY_BEGIN && call != FAULTY_COMMIT)
+    if (call != FAULTY_BEGIN && call < FAULTY_SUBMIT)
         n += random_history_draw(history, 12);
     faulty_store_fail(&session->faulty, call, n, failures[random_history_draw(history, 2)]);
 }
@@ -150,7 +150,9 @@ static bool run_groups(struct session *session, struct random_history *history,
         commands -= count;
         move_clock(history, session);
         if (random_history_draw(history, 8) == 0)
-            order_a_failure(history, session);
+            order_a_failure(history, session, store->lmdb == NULL ? FAULTY_DONE : FAULTY_SUBMIT);
+        if (random_history_draw(history, 2) == 0)
+            session->split = random_history_draw(history, (uint32_t)count);
         if (!session_group(session, group, count))
             return false;
         if (random_history_draw(history, 12) == 0)

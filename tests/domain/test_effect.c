@@ -46,7 +46,6 @@ static void a_line_comes_to_a_batch(void **state)
     for (uint64_t waited_since = 0; waited_since < 8; waited_since += 7) {
         struct event event = event_of(MESSAGE_ALLOCATED);
         event.line_seq = waited_since;
-        event.older_seq = 3;
         event.as.allocated.orderid = text_of("o1");
         event.as.allocated.qty = 5;
         event.as.allocated.batchref = text_of("b1");
@@ -57,7 +56,6 @@ static void a_line_comes_to_a_batch(void **state)
         assert_true(text_equal(effect.line.batchref, text_of("b1")));
         assert_int_equal(effect.line.qty, 5);
         assert_int_equal(effect.line.seq, 9);
-        assert_int_equal(effect.line.older_seq, 3);
         assert_int_equal(effect.on_batch, BATCH_TAKES_LINE);
         assert_true(text_equal(effect.batchref, text_of("b1")));
         assert_int_equal(effect.waited_since, waited_since);

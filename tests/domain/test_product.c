@@ -319,49 +319,6 @@ static void totals_follow_the_events(void **state)
     bench_release(&bench);
 }
 
-static void the_newest_allocation_of_a_batch(void **state)
-{
-    (void)state;
-    struct bench bench;
-    bench_init(&bench);
-    bench_happen_as_told(&bench, "BatchCreated b1 10 -");
-    bench_happen_as_told(&bench, "Allocated o1 1 b1");
-    bench_happen_as_told(&bench, "Allocated o2 1 b1");
-    bench_happen_as_told(&bench, "Allocated o3 1 b1");
-    const struct batch *batch = product_batch(bench.product, text_of("b1"));
-    assert_int_equal(batch->newest, 4);
-    bench_happen_as_told(&bench, "Deallocated o2 1 b1");
-    assert_int_equal(batch->newest, 4);
-    bench_happen_as_told(&bench, "Deallocated o3 1 b1");
-    assert_int_equal(batch->newest, 3);
-    bench_happen_as_told(&bench, "Deallocated o1 1 b1");
-    assert_int_equal(batch->newest, 0); /* nothing is left that the chain could lead to */
-    assert_null(product_batch(bench.product, text_of("b2")));
-    bench_release(&bench);
-}
-
-/* o2 went when it was not the newest, so the chain still leads over it. The line that a shrinking
- * batch loses takes it out. */
-static void a_shrinking_batch_shortens_its_chain(void **state)
-{
-    (void)state;
-    struct bench bench;
-    bench_init(&bench);
-    bench_happen_as_told(&bench, "BatchCreated b1 10 -");
-    bench_happen_as_told(&bench, "Allocated o1 1 b1");
-    bench_happen_as_told(&bench, "Allocated o2 1 b1");
-    bench_happen_as_told(&bench, "Allocated o3 1 b1");
-    bench_happen_as_told(&bench, "Allocated o4 1 b1");
-    const struct batch *batch = product_batch(bench.product, text_of("b1"));
-    bench_happen_as_told(&bench, "Deallocated o3 1 b1");
-    bench_happen_as_told(&bench, "Deallocated o4 1 b1");
-    assert_int_equal(batch->newest, 4); /* o3, which has gone */
-    bench_happen_as_told(&bench, "BatchQuantityChanged b1 1");
-    bench_happen_as_told(&bench, "Deallocated o2 1 b1");
-    assert_int_equal(batch->newest, 2);
-    bench_release(&bench);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,8 +327,6 @@ int main(void)
         cmocka_unit_test(waiting_lines_come_in_the_order_of_waiting),
         cmocka_unit_test(units_to_displace),
         cmocka_unit_test(totals_follow_the_events),
-        cmocka_unit_test(the_newest_allocation_of_a_batch),
-        cmocka_unit_test(a_shrinking_batch_shortens_its_chain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

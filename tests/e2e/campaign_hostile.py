@@ -36,6 +36,7 @@ LINE_SECONDS = 10
 REPLY_SECONDS = 60 # without a reply it counts as lost: all of this shares two processors
 DRIFT_MAX = 16 * MIB # of the memory, from the second quarter to the last one
 ORDERS = 200
+WARM_UP = 150_000 # commands
 ON_COMMANDS = [
     attacks.empty_frames_without_end, attacks.large_frames_without_end,
     attacks.many_with_a_little_each, attacks.half_messages, attacks.half_handshakes,
@@ -227,6 +228,15 @@ def on_upstream(listeners):
             lambda _: pouring(listeners[2], zmtp.ping() * 5000)]
 
 
+def warm_up(client):
+    """What the store keeps in memory of commands and their ids, some 50 MiB in the end, is not what
+    peers cost."""
+    for number in range(WARM_UP // 1000):
+        client.pipeline({"type": "Allocate" if at % 2 == 0 else "Deallocate", "orderid": f"warm-{at // 2}",
+                         "sku": "GOOD", "id": f"warm-{number}-{at}", **({"qty": 1} if at % 2 == 0 else {})}
+                        for at in range(1000))
+
+
 class AllAttacks(unittest.TestCase):
     def test_all(self):
         listeners = [Listener() for _ in range(3)]
@@ -236,6 +246,7 @@ class AllAttacks(unittest.TestCase):
             arguments += ["--upstream", listener.endpoint]
         node, good = good_node(self, *arguments)
         good.client.ask("CreateBatch", ref="up", sku="CHAIR", qty=10)
+        warm_up(good.client)
         with Watch(node) as watch:
             campaign = Campaign(node, good, watch)
             self.addCleanup(campaign.close)

@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """Section 1 of the contract: the node as a program. Options, configuration, start, end, restart."""
 
+import itertools
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -106,7 +108,7 @@ class Options(ProgramCase):
             node.stop()
             lines = [line for line in node.stderr().splitlines() if "ready commands=" in line]
             self.assertEqual(len(lines), 1, node.stderr())
-            groups = len(re.findall(r" DEBUG a group of 1 requests .* is committed up to seq [12]\n",
+            groups = len(re.findall(r" DEBUG a group of 1 requests is committed up to seq [12]\n",
                                     node.stderr()))
             self.assertEqual(groups, 2 if level == "debug" else 0)
             self.assertRegex(lines[0], r"ready commands=tcp://127\.0\.0\.1:[1-9][0-9]* "
@@ -268,21 +270,34 @@ class CannotStart(ProgramCase):
             client.ask("Ping")
 
     def test_first_start_that_ended_at_once(self):
-        """What it leaves behind is no damage until there was a store: nothing, or a part of the
-        first pages."""
-        for size in (0, 100, 4096, 8192):
-            with self.subTest(size=size):
-                data = self.home / f"data-{size}"
+        """What it leaves behind is no damage until there was a store: nothing, a directory without
+        a whole segment, or a part of the first pages."""
+        def nothing(journal):
+            pass
+
+        def directory(journal):
+            journal.mkdir()
+
+        def part_of_a_segment(journal):
+            journal.mkdir()
+            (journal / "mark").touch()
+            (journal / "next-1.tmp").write_bytes(b"\0" * 5000)
+
+        for make, size in itertools.product((nothing, directory, part_of_a_segment),
+                                            (None, 0, 100, 4096, 8192)):
+            with self.subTest(make=make.__name__, size=size):
+                data = self.home / f"data-{make.__name__}-{size}"
                 data.mkdir()
                 (data / "node.lock").touch()
-                (data / "data.mdb").write_bytes(b"\0" * size)
+                make(data / "journal")
+                if size is not None:
+                    (data / "data.mdb").write_bytes(b"\0" * size)
                 node = self.node(data=data).start()
                 with Client(node) as client:
                     client.ask("CreateBatch", ref="b", sku="S", qty=1)
                 node.kill9()
-                (data / "data.mdb").write_bytes(b"\0" * size)
-                self.assert_exit(self.run_node("--data", data), 1, data)
-                (data / "data.mdb").unlink()
+                shutil.rmtree(data / "journal")
+                make(data / "journal")
                 self.assert_exit(self.run_node("--data", data), 1, data)
 
     def test_data_directory_in_use(self):
@@ -300,7 +315,8 @@ class CannotStart(ProgramCase):
             with self.subTest(path=path):
                 self.assert_exit(self.run_node("--data", path), 1, path)
 
-    def test_damaged_store(self):
+    def test_damaged_tables(self):
+        """They are made anew, with a line that says so, and nothing is lost."""
         def truncate(file):
             os.truncate(file, file.stat().st_size // 2)
 
@@ -327,7 +343,44 @@ class CannotStart(ProgramCase):
                                      "qty": 1} for number in range(500))
                 node.stop()
                 damage(node.data / "data.mdb")
-                self.assert_exit(self.run_node("--data", node.data), 1, node.data)
+                with Client(node.start()) as client:
+                    self.assertEqual(client.ask("GetStock", sku="S")["available"], 500)
+                    self.assertEqual(client.head(), 500)
+                self.assertRegex(node.stderr(), f" WARN the tables in {node.data}/data.mdb are "
+                                 "damaged: .*: they were made anew from the journal\n")
+                node.stop()
+                self.assertEqual(run_allocd("--verify", "--data", node.data).returncode, 0)
+                self.assertEqual(sorted(file.name for file in node.data.iterdir()),
+                                 ["data.mdb", "journal", "lock.mdb", "node.lock"])
+
+    def test_damaged_journal(self):
+        def cut(file):
+            os.truncate(file, file.stat().st_size // 2)
+
+        def cut_within_the_head(file):
+            os.truncate(file, 100)
+
+        def zeros(file):
+            file.write_bytes(b"\x00" * file.stat().st_size)
+
+        def noise(file):
+            file.write_bytes(os.urandom(file.stat().st_size))
+
+        def entries_that_are_zeros(file):
+            content = file.read_bytes()
+            file.write_bytes(content[:4096].ljust(len(content), b"\x00"))
+
+        for damage in (cut, cut_within_the_head, zeros, noise, entries_that_are_zeros):
+            with self.subTest(damage=damage.__name__):
+                node = self.node()
+                with Client(node.start()) as client:
+                    client.pipeline({"type": "CreateBatch", "ref": f"b{number}", "sku": "S",
+                                     "qty": 1} for number in range(500))
+                node.stop()
+                damage(next((node.data / "journal").glob("*.segment")))
+                before = (node.data / "data.mdb").read_bytes()
+                self.assert_exit(self.run_node("--data", node.data), 1, node.data, "damaged")
+                self.assertEqual((node.data / "data.mdb").read_bytes(), before)
 
 
 class Descriptors(ProgramCase):

@@ -164,7 +164,7 @@ class Upstream(UpstreamCase):
         self.assertEqual(self.quantity(), 6)
 
     def test_a_full_disk_puts_it_off(self):
-        self.node.limit_file_size(8192)  # its log has room, its store has none
+        self.node.limit_file_size(4096)  # its log has room, its journal has none
         self.feed.publish({"type": "BatchQuantityChanged", "ref": "b", "qty": 5})
         wait_until(lambda: "no space left" in self.node.stderr(), "the commit failed")
         self.assertEqual((self.quantity(), self.counts()), (10, (1, 0)))

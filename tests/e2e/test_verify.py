@@ -17,7 +17,7 @@ PAGE = 4096
 
 
 def files(directory):
-    return {path.name: path.read_bytes() for path in Path(directory).iterdir()}
+    return {path: path.read_bytes() for path in Path(directory).rglob("*") if path.is_file()}
 
 
 class Verify(unittest.TestCase):
@@ -46,7 +46,7 @@ class Verify(unittest.TestCase):
         result = self.verify()
         self.assertEqual(result.returncode, 0, result.stdout)
         self.assertEqual(result.stdout.splitlines()[-1], f"the store {self.node.data} is whole")
-        self.assertRegex(result.stdout, r"(?m)^events: 1\.\.\d+: ok$")
+        self.assertRegex(result.stdout, r"(?m)^events: \d+ entries, seq 1\.\.\d+: ok$")
         self.assertEqual(result.stderr, "")
         self.assertEqual(files(self.node.data), before)
 
@@ -60,14 +60,15 @@ class Verify(unittest.TestCase):
     def test_one_in_use_and_one_that_is_missing(self):
         result = self.verify()
         self.assertEqual(result.returncode, 1)
-        self.assertIn("is in use by a node", result.stdout)
+        self.assertIn("is in use by another node", result.stdout)
         result = self.verify(f"{self.node.data}/missing")
         self.assertEqual(result.returncode, 1)
         self.assertIn("is not there", result.stdout)
         self.assertFalse(Path(self.node.data, "missing").exists())
 
     def test_a_damaged_one(self):
-        """A bit in the header of a page in use: LMDB would not notice, and hide what is there."""
+        """A bit in the header of a page in use: LMDB would not notice, and hide what is there. A
+        start makes the tables anew."""
         self.fill()
         self.node.stop()
         found = 0
@@ -80,17 +81,41 @@ class Verify(unittest.TestCase):
             result = self.verify()
             if result.returncode == 0:
                 continue  # a free page
-            self.assertRegex(result.stdout, r"(?m)^pages: (page \d+|the counts) of table ")
+            what = rf"the tables in {data} are damaged: (page \d+|the counts) of table .+"
+            self.assertRegex(result.stdout, f"(?m)^pages: {what}$")
             self.assertIn("is damaged: ", result.stdout.splitlines()[-1])
-            result = run_allocd("--data", self.node.data, "--commands", "tcp://127.0.0.1:*",
-                                "--events", "tcp://127.0.0.1:*")
-            self.assertEqual(result.returncode, 1)
-            self.assertEqual(len(result.stderr.splitlines()), 1)
-            self.assertRegex(result.stderr, r"is damaged: data.mdb: (page \d+|the counts) of table ")
+            self.node.start().stop()
+            self.assertRegex(self.node.stderr(),
+                             f" WARN {what}: they were made anew from the journal\n")
+            self.assertEqual(self.verify().returncode, 0)
             found += 1
             if found == 3:
                 break
         self.assertEqual(found, 3)
+
+    def test_a_damaged_journal(self):
+        """A bit anywhere before its end; what is behind it is zeros."""
+        self.fill()
+        self.node.stop()
+        segment = next(Path(self.node.data, "journal").glob("*.segment"))
+        whole = segment.read_bytes()
+        used = len(whole.rstrip(b"\0"))
+        for place in [0, 16, 63, PAGE - 1, PAGE, *range(PAGE + 1, used, used // 20), used - 1]:
+            with self.subTest(place=place, of=used):
+                bytes_ = bytearray(whole)
+                bytes_[place] ^= 0x04
+                segment.write_bytes(bytes_)
+                result = self.verify()
+                self.assertEqual(result.returncode, 1, result.stdout)
+                self.assertIn("is damaged: ", result.stdout.splitlines()[-1])
+                result = run_allocd("--data", self.node.data, "--commands", "tcp://127.0.0.1:*",
+                                    "--events", "tcp://127.0.0.1:*")
+                self.assertEqual(result.returncode, 1)
+                self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+                self.assertIn(f"the journal {self.node.data}/journal is damaged: ", result.stderr)
+                self.assertEqual(segment.read_bytes(), bytes_)
+        segment.write_bytes(whole)
+        self.assertEqual(self.verify().returncode, 0)
 
     def test_a_store_above_the_limit(self):
         self.fill()
@@ -101,7 +126,7 @@ class Verify(unittest.TestCase):
         self.addCleanup(node.close)
         node.start()
         node.stop()
-        self.assertIn("allocd --verify looks at all of it", node.stderr())
+        self.assertIn("allocd --verify looks at all of them", node.stderr())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #include "domain/base/crash_point.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,16 +27,17 @@ static void keep_counters(void)
 }
 #endif
 
-/* ALLOCD_CRASH is NAME or NAME:N. What it writes tells a death here from any other. */
+/* ALLOCD_CRASH is NAME or NAME:N. What it writes tells a death here from any other. Some points are
+ * passed by several threads. */
 void crash_point(const char *name)
 {
-    static unsigned long passed;
+    static atomic_ulong passed;
     const char *wanted = getenv("ALLOCD_CRASH");
     size_t len = strlen(name);
     if (wanted == NULL || strncmp(wanted, name, len) != 0)
         return;
-    if (wanted[len] != '\0' &&
-        (wanted[len] != ':' || strtoul(wanted + len + 1, NULL, 10) > ++passed))
+    if (wanted[len] != '\0' && (wanted[len] != ':' || strtoul(wanted + len + 1, NULL, 10) >
+                                                          atomic_fetch_add(&passed, 1) + 1))
         return;
     dprintf(STDERR_FILENO, "crash point %s\n", name);
     keep_counters();

@@ -2,6 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +22,7 @@ static const struct {
 };
 
 struct order {
-    char call[16];
+    char call[24];
     int code; /* 0: nothing is ordered */
     unsigned long nth;
     bool forever;
@@ -55,27 +59,47 @@ static struct order read_order(void)
     return order;
 }
 
-static void tell_that_it_fired(void)
+static _Thread_local int subject = -1; /* of the call that this thread makes */
+
+void injector_is_about(int fd)
 {
-    const char *path = getenv("ALLOCD_FAULT_FIRED");
-    int fd = path != NULL ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
-    if (fd >= 0)
-        close(fd);
+    subject = fd;
 }
 
-/* The ordered code if it is the turn of this call, else 0. */
+/* The file gets its name when it has its text, as a test may look at any time. */
+static void tell_that_it_fired(void)
+{
+    char link[32];
+    char name[PATH_MAX];
+    char made[PATH_MAX];
+    const char *path = getenv("ALLOCD_FAULT_FIRED");
+    if (path == NULL)
+        return;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", subject);
+    ssize_t len = subject >= 0 ? readlink(link, name, sizeof name) : 0;
+    snprintf(made, sizeof made, "%s.new", path);
+    int fd = open(made, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || (len > 0 && write(fd, name, (size_t)len) != len) || rename(made, path) != 0)
+        abort();
+    close(fd);
+}
+
+static struct order order;
+
+static void take_order(void)
+{
+    order = read_order();
+}
+
+/* The ordered code if it is the turn of this call, else 0. Calls of all threads count. */
 static int turn_of(const char *call)
 {
-    static struct order order;
-    static bool is_read;
-    static unsigned long count;
-    if (!is_read) {
-        order = read_order();
-        is_read = true;
-    }
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static atomic_ulong calls;
+    pthread_once(&once, take_order);
     if (order.code == 0 || strcmp(call, order.call) != 0)
         return 0;
-    count++;
+    unsigned long count = atomic_fetch_add(&calls, 1) + 1;
     if (count < order.nth || (count > order.nth && !order.forever))
         return 0;
     if (count == order.nth)

@@ -1,14 +1,18 @@
 /* Faults to order: ALLOCD_FAULT=CALL:ERROR:N or CALL:ERROR:N:forever.
  *
  * CALL is the name of a call, or "pwrite of meta": one that writes to a meta page of LMDB.
- * The Nth call of that name fails with that error, or with `forever` all from the Nth on. ERROR is
- * the name of an errno, or SHORT: the call does half of what it was asked for. The file that
- * ALLOCD_FAULT_FIRED names is made when the first one fails. */
+ * The Nth call of that name, in whichever thread, fails with that error, or with `forever` all from
+ * the Nth on. ERROR is the name of an errno, or SHORT: the call does half of what it was asked for.
+ * The file that ALLOCD_FAULT_FIRED names is made when the first one fails, and says which file that
+ * call was about, where it was about one. */
 #ifndef FAULTS_INJECTOR_H
 #define FAULTS_INJECTOR_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+/* The next calls of this thread are about the file; -1: about none. */
+void injector_is_about(int fd);
 
 /* True: the call must fail, and errno is set. */
 bool injector_fails(const char *call);

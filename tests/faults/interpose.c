@@ -5,11 +5,13 @@
 #include "tests/faults/injector.h"
 #include "tests/faults/recorder.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -21,20 +23,25 @@
 #include <zmq.h>
 
 #define DESCRIPTORS_MAX 4096 /* a larger one is not watched */
-#define VECTORS_MAX 64       /* LMDB writes no more at once */
+#define VECTORS_MAX 64       /* nobody writes more at once */
 #define META_BYTES 120       /* which LMDB writes of a meta page, and nobody of anything else */
 
-/* The call that would have been made without this file, as `real`. */
+/* The call that would have been made without this file, as `real`. Several threads may look for it
+ * at once. */
 #define REAL(name)                                                                                 \
-    static __typeof__(name) *real;                                                                 \
-    if (real == NULL)                                                                              \
-    *(void **)&real = dlsym(RTLD_NEXT, #name)
+    static void *_Atomic found;                                                                    \
+    if (found == NULL)                                                                             \
+        found = dlsym(RTLD_NEXT, #name);                                                           \
+    __typeof__(name) *real;                                                                        \
+    *(void **)&real = found
 
 static atomic_bool watched[DESCRIPTORS_MAX]; /* other threads ask too, about their sockets */
 
 static bool is_watched(int fd)
 {
-    return fd >= 0 && fd < DESCRIPTORS_MAX && atomic_load(&watched[fd]);
+    bool is = fd >= 0 && fd < DESCRIPTORS_MAX && atomic_load(&watched[fd]);
+    injector_is_about(is ? fd : -1);
+    return is;
 }
 
 static bool is_watched_path(const char *path)
@@ -43,14 +50,15 @@ static bool is_watched_path(const char *path)
     if (directory == NULL)
         return false;
     size_t len = strlen(directory);
+    injector_is_about(-1);
     return strncmp(path, directory, len) == 0 && (path[len] == '\0' || path[len] == '/');
 }
 
-static int opened(int fd, const char *path, int flags)
+static int opened(int fd, int flags)
 {
     if (fd >= 0 && fd < DESCRIPTORS_MAX) {
         atomic_store(&watched[fd], true);
-        recorder_opened(fd, path, flags);
+        recorder_opened(fd, flags);
     }
     return fd;
 }
@@ -71,7 +79,7 @@ int open(const char *path, int flags, ...)
     va_end(args);
     if (!is_watched_path(path))
         return real(path, flags, mode);
-    return injector_fails("open") ? -1 : opened(real(path, flags, mode), path, flags);
+    return injector_fails("open") ? -1 : opened(real(path, flags, mode), flags);
 }
 
 int openat(int directory, const char *path, int flags, ...)
@@ -83,13 +91,48 @@ int openat(int directory, const char *path, int flags, ...)
     va_end(args);
     if (!is_watched(directory))
         return real(directory, path, flags, mode);
-    return injector_fails("openat") ? -1 : opened(real(directory, path, flags, mode), path, flags);
+    return injector_fails("openat") ? -1 : opened(real(directory, path, flags, mode), flags);
+}
+
+/* What fortified headers make of them where the flags are no constant. */
+int __open_2(const char *path, int flags);
+int __open_2(const char *path, int flags)
+{
+    return open(path, flags);
+}
+
+int __openat_2(int directory, const char *path, int flags);
+int __openat_2(int directory, const char *path, int flags)
+{
+    return openat(directory, path, flags);
 }
 
 int mkdir(const char *path, mode_t mode)
 {
     REAL(mkdir);
     return is_watched_path(path) && injector_fails("mkdir") ? -1 : real(path, mode);
+}
+
+int mkdirat(int directory, const char *path, mode_t mode)
+{
+    REAL(mkdirat);
+    if (!is_watched(directory))
+        return real(directory, path, mode);
+    int rc = injector_fails("mkdirat") ? -1 : real(directory, path, mode);
+    if (rc == 0)
+        recorder_made(directory, path);
+    return rc;
+}
+
+int renameat(int from, const char *path, int to, const char *new_path)
+{
+    REAL(renameat);
+    if (!is_watched(from) || !is_watched(to))
+        return real(from, path, to, new_path);
+    int rc = injector_fails("renameat") ? -1 : real(from, path, to, new_path);
+    if (rc == 0)
+        recorder_renamed(from, path, to, new_path);
+    return rc;
 }
 
 int unlinkat(int directory, const char *path, int flags)
@@ -99,7 +142,7 @@ int unlinkat(int directory, const char *path, int flags)
         return real(directory, path, flags);
     int rc = injector_fails("unlinkat") ? -1 : real(directory, path, flags);
     if (rc == 0)
-        recorder_unlinked(path);
+        recorder_unlinked(directory, path);
     return rc;
 }
 
@@ -114,6 +157,13 @@ int fstatat(int directory, const char *restrict path, struct stat *restrict out,
     REAL(fstatat);
     return is_watched(directory) && injector_fails("fstatat") ? -1
                                                               : real(directory, path, out, flags);
+}
+
+/* A null pointer is the end of the directory as well: errno tells them apart. */
+struct dirent *readdir(DIR *directory)
+{
+    REAL(readdir);
+    return is_watched(dirfd(directory)) && injector_fails("readdir") ? NULL : real(directory);
 }
 
 /* ---- bytes ---- */
@@ -131,6 +181,17 @@ ssize_t pread(int fd, void *bytes, size_t len, off_t offset)
                                                                    : real(fd, bytes, len, offset);
 }
 
+/* Tells the recorder what came of a write of one piece. */
+static ssize_t recorded(int fd, const void *bytes, ssize_t written, off_t offset)
+{
+    const struct iovec piece = {(void *)(uintptr_t)bytes, written > 0 ? (size_t)written : 0};
+    if (written > 0)
+        recorder_wrote(fd, &piece, (size_t)written, offset);
+    else
+        recorder_failed(fd);
+    return written;
+}
+
 ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
 {
     REAL(pwrite);
@@ -139,9 +200,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
     bool fails = injector_fails_or_cuts("pwrite", &len) ||
                  (len == META_BYTES && injector_fails_or_cuts("pwrite of meta", &len));
     ssize_t written = fails ? -1 : real(fd, bytes, len, offset);
-    if (written > 0)
-        recorder_wrote(fd, bytes, (size_t)written, offset);
-    return written;
+    return recorded(fd, bytes, written, offset);
 }
 
 ssize_t write(int fd, const void *bytes, size_t len)
@@ -151,9 +210,7 @@ ssize_t write(int fd, const void *bytes, size_t len)
         return real(fd, bytes, len);
     off_t offset = lseek(fd, 0, SEEK_CUR);
     ssize_t written = injector_fails_or_cuts("write", &len) ? -1 : real(fd, bytes, len);
-    if (written > 0)
-        recorder_wrote(fd, bytes, (size_t)written, offset);
-    return written;
+    return recorded(fd, bytes, written, offset);
 }
 
 /* Copies of `vectors` that hold `len` bytes together; returns how many they are. */
@@ -169,14 +226,22 @@ static int cut(const struct iovec *vectors, size_t len, struct iovec kept[VECTOR
     return count;
 }
 
-static void record_vectors(int fd, const struct iovec *vectors, size_t written, off_t offset)
+/* What came of the pieces. */
+static ssize_t recorded_pieces(int fd, const struct iovec *vectors, ssize_t written, off_t offset)
 {
-    for (; written > 0; vectors++) {
-        size_t len = vectors->iov_len < written ? vectors->iov_len : written;
-        recorder_wrote(fd, vectors->iov_base, len, offset);
-        written -= len;
-        offset += (off_t)len;
-    }
+    if (written > 0)
+        recorder_wrote(fd, vectors, (size_t)written, offset);
+    else
+        recorder_failed(fd);
+    return written;
+}
+
+static size_t sum_of(const struct iovec *vectors, int count)
+{
+    size_t all = 0;
+    for (int i = 0; i < count; i++)
+        all += vectors[i].iov_len;
+    return all;
 }
 
 ssize_t writev(int fd, const struct iovec *vectors, int count)
@@ -184,16 +249,25 @@ ssize_t writev(int fd, const struct iovec *vectors, int count)
     REAL(writev);
     if (!is_watched(fd))
         return real(fd, vectors, count);
-    size_t all = 0;
-    for (int i = 0; i < count; i++)
-        all += vectors[i].iov_len;
+    size_t all = sum_of(vectors, count);
     struct iovec kept[VECTORS_MAX];
     off_t offset = lseek(fd, 0, SEEK_CUR);
     ssize_t written =
         injector_fails_or_cuts("writev", &all) ? -1 : real(fd, kept, cut(vectors, all, kept));
-    if (written > 0)
-        record_vectors(fd, vectors, (size_t)written, offset);
-    return written;
+    return recorded_pieces(fd, vectors, written, offset);
+}
+
+ssize_t pwritev(int fd, const struct iovec *vectors, int count, off_t offset)
+{
+    REAL(pwritev);
+    if (!is_watched(fd))
+        return real(fd, vectors, count, offset);
+    size_t all = sum_of(vectors, count);
+    struct iovec kept[VECTORS_MAX];
+    ssize_t written = injector_fails_or_cuts("pwritev", &all)
+                          ? -1
+                          : real(fd, kept, cut(vectors, all, kept), offset);
+    return recorded_pieces(fd, vectors, written, offset);
 }
 
 off_t lseek(int fd, off_t offset, int whence)
@@ -213,26 +287,38 @@ int ftruncate(int fd, off_t length)
     return rc;
 }
 
+/* `all`: size and blocks too, where they have changed. */
+static int synced(int fd, const char *call, int (*real)(int), bool all)
+{
+    uint64_t sync = recorder_syncing(fd);
+    int rc = injector_fails(call) ? -1 : real(fd);
+    int error = errno;
+    recorder_synced(fd, sync, rc == 0, all);
+    errno = error;
+    return rc;
+}
+
+int fallocate(int fd, int mode, off_t from, off_t len)
+{
+    REAL(fallocate);
+    if (!is_watched(fd))
+        return real(fd, mode, from, len);
+    int rc = injector_fails("fallocate") ? -1 : real(fd, mode, from, len);
+    if (rc == 0)
+        recorder_resized(fd, from + len); /* it is used on new files alone */
+    return rc;
+}
+
 int fsync(int fd)
 {
     REAL(fsync);
-    if (!is_watched(fd))
-        return real(fd);
-    int rc = injector_fails("fsync") ? -1 : real(fd);
-    if (rc == 0)
-        recorder_synced(fd);
-    return rc;
+    return is_watched(fd) ? synced(fd, "fsync", real, true) : real(fd);
 }
 
 int fdatasync(int fd)
 {
     REAL(fdatasync);
-    if (!is_watched(fd))
-        return real(fd);
-    int rc = injector_fails("fdatasync") ? -1 : real(fd);
-    if (rc == 0)
-        recorder_synced(fd);
-    return rc;
+    return is_watched(fd) ? synced(fd, "fdatasync", real, false) : real(fd);
 }
 
 /* ---- the rest of what is done with a descriptor ---- */
@@ -244,13 +330,22 @@ int close(int fd)
     if (!is_watched(fd))
         return real(fd);
     bool fails = injector_fails("close");
-    recorder_closed(fd);
     atomic_store(&watched[fd], false);
     int error = errno;
     int rc = real(fd);
     if (fails)
         errno = error;
     return fails ? -1 : rc;
+}
+
+/* The C library closes the descriptor by a call of its own. */
+int closedir(DIR *directory)
+{
+    REAL(closedir);
+    int fd = dirfd(directory);
+    if (is_watched(fd))
+        atomic_store(&watched[fd], false);
+    return real(directory);
 }
 
 int flock(int fd, int operation)

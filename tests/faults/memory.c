@@ -1,7 +1,9 @@
-/* Memory that runs out: --wrap has the linker give the node's own objects these for the calls of
- * that name. Libraries are spared, as some of them assert that there is memory. */
+/* Memory and threads that run out: --wrap has the linker give the node's own objects these for the
+ * calls of that name. Libraries are spared, as some of them assert that there is memory. */
 #include "tests/faults/injector.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <search.h>
 #include <stdlib.h>
 
@@ -9,11 +11,15 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
 void *__real_tsearch(const void *key, void **root, __compar_fn_t compare);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
 
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
 void *__wrap_tsearch(const void *key, void **root, __compar_fn_t compare);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
 
 static bool is_over;
 
@@ -54,4 +60,12 @@ void *__wrap_tsearch(const void *key, void **root, __compar_fn_t compare)
 {
     bool is_new = tfind(key, root, compare) == NULL;
     return is_new && runs_out() ? NULL : __real_tsearch(key, root, compare);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument)
+{
+    return injector_fails("pthread_create")
+               ? errno
+               : __real_pthread_create(thread, attributes, run, argument);
 }

@@ -1,14 +1,18 @@
 /* Replays the trace of a node and cuts the power at each point of it, in many ways; whatever a cut
  * leaves must be a store that holds all that had left the node.
  *
- *   power_loss --work DIR --end FILE [--states N] [--seed N] [--lies none|file|meta] TRACE...
+ *   power_loss --work DIR --end DIR [--begin DIR] [--keep DIR] [--states N] [--seed N]
+ *              [--starts] [--lies none|journal|tables|names] TRACE...
  *
- * `--end`: what the node's data file held in the end, so that no write is missing from the trace.
- * `--lies`: the disk does not sync what it was told to sync. That must be noticed, which shows that
- * the checks can fail. Prints one line of figures as JSON. Exit 0: no state was wrong; 1: some
- * were; 2: it could not be tried. */
+ * `--end`: the node's data directory as it was in the end, so that no write is missing from the
+ * trace. `--begin`: as it was in the beginning, all on disk; else there was none. `--keep`: a
+ * directory for one of the states, one whose journal had to be cut if there is one. `--starts`: no
+ * point before the first message is left out. `--lies`: the disk does not sync what it was told to
+ * sync. That must be noticed, which shows that the checks can fail. Prints one line of figures as
+ * JSON. Exit 0: no state was wrong; 1: some were; 2: it could not be tried. */
 #include "tests/faults/power_loss_disk.h"
 #include "tests/faults/power_loss_oracle.h"
+#include "tests/faults/power_loss_plan.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -20,34 +24,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ALL_SUBSETS_MAX 7u           /* units that wait: up to here all subsets are tried */
-#define TORN_TRIES 24u               /* and beyond whole ones so many with torn writes */
-#define SAMPLES 128u                 /* where more wait */
-#define FEW_STATES 8u                /* a point with no more is always tried */
-#define ATOMIC_MAX 3u                /* units that wait, with no more states than that */
-#define START_SHARE (UINT32_MAX / 3) /* of the points of a start that are tried, at least */
-#define GO_ON_EVERY 16u              /* of the states also takes a command */
-#define WRONG_MAX 20u                /* states, and no more are looked for */
-
-/* How a state was chosen. */
-#define SORTS(SORT)                                                                                \
-    SORT(none) SORT(all) SORT(subset) SORT(alone) SORT(all_but) SORT(prefix) SORT(random) SORT(torn)
-
-enum sort {
-#define SORT(name) SORT_##name,
-    SORTS(SORT)
-#undef SORT
-        SORT_COUNT
-};
-
-struct plan {
-    enum sort sort;
-    uint64_t which; /* a mask, a unit or a count of them, or a seed */
-};
+#define FEW_STATES 4u                 /* a point with no more is one of few states */
+#define FEW_SHARE 3u                  /* of the states wanted, one in so many are at such points */
+#define START_SHARE (UINT32_MAX / 8u) /* of the points of a first start, at least */
+#define ROUND_SHARE (UINT32_MAX / 3u) /* and of those at the end of a transaction of LMDB */
+#define GO_ON_EVERY 16u               /* of the states also takes a command */
+#define WRONG_MAX 20u                 /* states, and no more are looked for */
 
 /* Lives in memory that the process that does the work shares with the one that waits for it. */
 struct figures {
@@ -56,11 +43,12 @@ struct figures {
     uint64_t points;
     uint64_t points_left_out;
     uint64_t meta_in_flight; /* states in the middle of a write that syncs */
-    uint64_t entries_in_doubt;
-    uint64_t several_commits; /* states with what more than one commit wrote still on its way */
+    uint64_t names_in_doubt;
+    uint64_t renames_in_doubt; /* of segments */
+    uint64_t stuck;            /* states with what a sync that failed left behind */
+    uint64_t making_tables;
     uint64_t waiting_max;
-    uint64_t went_on;  /* states that took one more command */
-    uint64_t finished; /* of these: a commit was cut off, and was finished first */
+    struct oracle_figures seen;
     uint64_t wrong;
     uint64_t died; /* of the wrong ones: the checker did not survive them */
 };
@@ -69,17 +57,23 @@ struct campaign {
     struct trace trace;
     struct oracle oracle;
     struct disk disk;
-    const char *end;      /* a file */
+    const char *end; /* directories; the next two may be NULL */
+    const char *begin;
+    const char *keep;
+    bool tries_starts;    /* all points before the first message */
+    bool begins_whole;    /* the tables in `begin` need not be made anew */
     char model[PATH_MAX]; /* directories */
     char hidden[PATH_MAX];
     char copy[PATH_MAX];
     enum disk_lies lies;
     uint64_t seed;
     uint64_t states_wanted;
-    uint64_t share;  /* of the points with many states that are tried, in 2^32nds */
-    uint64_t resume; /* states that an earlier process did */
-    uint64_t state;  /* number of the one at hand */
+    uint64_t share;     /* of the points with many states that are tried, in 2^32nds */
+    uint64_t few_share; /* and of those with few */
+    uint64_t resume;    /* states that an earlier process did */
+    uint64_t state;     /* number of the one at hand */
     uint64_t point;
+    size_t entry;    /* of the trace */
     size_t messages; /* that have left */
     bool in_flight;  /* a write that syncs */
     struct figures *figures;
@@ -89,149 +83,81 @@ struct campaign {
 
 /* ---- points and plans ---- */
 
-static size_t plans_at(size_t waiting)
+static bool has_failed(const struct trace_entry *entry)
 {
-    if (waiting == 0)
-        return 1;
-    return waiting <= ALL_SUBSETS_MAX ? ((size_t)1 << waiting) + TORN_TRIES : SAMPLES;
+    return entry->kind == TRACE_FAILED ||
+           (entry->kind == TRACE_SYNCED && (entry->at & TRACE_SYNC_FAILED) != 0);
 }
 
-/* A few that fit a sector each have two fates each. */
-static bool are_atomic(const struct disk *disk)
+/* Points at which a segment gets its name, and those where something fails, are few in a long life,
+ * and all are tried. */
+static uint64_t share_of(const struct campaign *c, size_t states)
 {
-    bool are = disk->unit_count > 0 && disk->unit_count <= ATOMIC_MAX;
-    for (size_t i = 0; are && i < disk->unit_count; i++) {
-        const struct unit *unit = &disk->units[i];
-        are = unit->kind != UNIT_WRITE || unit->at % SECTOR_BYTES + unit->len <= SECTOR_BYTES;
-    }
-    return are;
-}
-
-static size_t states_at(const struct disk *disk)
-{
-    return are_atomic(disk) ? (size_t)1 << disk->unit_count : plans_at(disk->unit_count);
-}
-
-static struct plan plan_of_sample(size_t index, size_t waiting, uint64_t chance)
-{
-    if (index < 2)
-        return (struct plan){index == 0 ? SORT_none : SORT_all, 0};
-    static const enum sort sorts[] = {SORT_alone, SORT_all_but, SORT_prefix, SORT_random,
-                                      SORT_torn};
-    enum sort sort = sorts[index % (sizeof sorts / sizeof *sorts)];
-    bool is_about_one = sort != SORT_random && sort != SORT_torn;
-    return (struct plan){sort, is_about_one ? chance % waiting : chance};
-}
-
-static struct plan plan_at(size_t index, size_t waiting, uint64_t chance)
-{
-    if (waiting > ALL_SUBSETS_MAX)
-        return plan_of_sample(index, waiting, chance);
-    size_t subsets = (size_t)1 << waiting;
-    if (index >= subsets)
-        return (struct plan){SORT_torn, chance};
-    if (index == 0 || index == subsets - 1)
-        return (struct plan){index == 0 ? SORT_none : SORT_all, 0};
-    return (struct plan){SORT_subset, index};
-}
-
-static enum fate fate_of(const struct plan *plan, size_t unit, uint64_t chance)
-{
-    bool is_kept = false;
-    switch (plan->sort) {
-    case SORT_all:
-        is_kept = true;
-        break;
-    case SORT_subset:
-        is_kept = (plan->which >> unit & 1) != 0;
-        break;
-    case SORT_alone:
-        is_kept = unit == plan->which;
-        break;
-    case SORT_all_but:
-        is_kept = unit != plan->which;
-        break;
-    case SORT_prefix:
-        is_kept = unit <= plan->which;
-        break;
-    case SORT_random: /* many or few of them, as the seed says */
-        is_kept = chance % 8 <= plan->which % 8;
-        break;
-    case SORT_torn:
-        return (enum fate)(chance % 4);
-    default:
-        break;
-    }
-    return is_kept ? FATE_KEPT : FATE_LOST;
+    uint64_t share = states > FEW_STATES ? c->share : c->few_share;
+    if (c->in_flight && share < ROUND_SHARE)
+        share = ROUND_SHARE;
+    if (c->entry < c->trace.count && has_failed(&c->trace.entries[c->entry]))
+        return UINT32_MAX;
+    for (size_t i = 0; i < c->disk.unit_count; i++)
+        if (c->disk.units[i].change_count == 2)
+            return UINT32_MAX;
+    uint64_t of_start = c->tries_starts ? UINT32_MAX : START_SHARE;
+    return c->messages == 0 && share < of_start ? of_start : share;
 }
 
 /* ---- one state ---- */
-
-static void copy_file(const char *from, const char *to, const char *name)
-{
-    char path[PATH_MAX + 16];
-    unsigned char bytes[65536];
-    snprintf(path, sizeof path, "%s/%s", to, name);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/%s", from, name);
-    int in = open(path, O_RDONLY | O_CLOEXEC);
-    if (in < 0)
-        return; /* the cut took it */
-    snprintf(path, sizeof path, "%s/%s", to, name);
-    int out = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    assert(out >= 0);
-    ssize_t len;
-    while ((len = read(in, bytes, sizeof bytes)) > 0)
-        if (write(out, bytes, (size_t)len) != len)
-            abort();
-    close(in);
-    close(out);
-}
-
-/* LMDB never syncs its locks: they may be anything. They are made when the marker is on disk. */
-static void spoil_locks(const char *directory, uint64_t chance)
-{
-    char path[PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/node.lock", directory);
-    bool has_marker = access(path, F_OK) == 0;
-    snprintf(path, sizeof path, "%s/lock.mdb", directory);
-    if (!has_marker) {
-        unlink(path);
-        return;
-    }
-    uint64_t locks[1024];
-    for (size_t i = 0; i < sizeof locks / sizeof *locks; i++)
-        locks[i] = mixed(chance + i);
-    FILE *file = fopen(path, "wb");
-    assert(file != NULL);
-    fwrite(locks, 1, chance % sizeof locks, file);
-    fclose(file);
-}
-
-static bool goes_on(struct campaign *c, uint64_t chance, FILE *why)
-{
-    copy_file(c->model, c->copy, "data.mdb");
-    copy_file(c->model, c->copy, "node.lock");
-    spoil_locks(c->copy, chance);
-    c->figures->went_on++;
-    return oracle_goes_on(&c->oracle, c->copy, &c->figures->finished, why);
-}
 
 static void count_state(struct campaign *c, enum sort sort)
 {
     struct figures *f = c->figures;
     const struct disk *disk = &c->disk;
-    bool has_entry = false;
+    bool has_name = false;
+    bool has_rename = false;
+    bool has_stuck = false;
     f->states++;
     f->of_sort[sort]++;
     if (disk->unit_count > f->waiting_max)
         f->waiting_max = disk->unit_count;
-    for (size_t i = 0; i < disk->unit_count; i++)
-        has_entry |= disk->units[i].kind == UNIT_ENTRY;
-    f->entries_in_doubt += has_entry;
+    for (size_t i = 0; i < disk->unit_count; i++) {
+        has_name |= disk->units[i].kind == UNIT_NAME;
+        has_rename |= disk->units[i].change_count == 2;
+        has_stuck |= disk->units[i].is_stuck;
+    }
+    f->names_in_doubt += has_name;
+    f->renames_in_doubt += has_rename;
+    f->stuck += has_stuck;
+    f->making_tables += disk->makes_tables;
     f->meta_in_flight += c->in_flight;
-    f->several_commits +=
-        disk->unit_count > 0 && disk->units[0].commit != disk->units[disk->unit_count - 1].commit;
+}
+
+static void complain(const struct campaign *c, const struct plan *plan, const char *text)
+{
+    const struct disk *disk = &c->disk;
+    fprintf(stderr,
+            "WRONG: state %" PRIu64 " at point %" PRIu64 ", after entry %zu of the trace and %zu "
+            "messages, plan %d %" PRIx64 "\n",
+            c->state - 1, c->point, c->entry, c->messages, (int)plan->sort, plan->which);
+    for (size_t i = 0; i < disk->unit_count && i < 64; i++) {
+        const struct unit *unit = &disk->units[i];
+        if (unit->kind == UNIT_NAME)
+            fprintf(stderr, "    %d name %s %s %s\n", (int)c->fates[i].fate,
+                    unit->changes[0].inode != NULL ? "made" : "gone", unit->changes[0].name->path,
+                    unit->change_count == 2 ? unit->changes[1].name->path : "");
+        else
+            fprintf(stderr, "    %d %s%s of inode %s: %zu bytes at %zu\n", (int)c->fates[i].fate,
+                    unit->kind == UNIT_WRITE ? "write" : "length",
+                    unit->is_stuck ? " (its sync failed)" : "", unit->inode->name, unit->len,
+                    unit->at);
+    }
+    fprintf(stderr, "%s\n", text);
+}
+
+/* Any of those that had to be cut, or before there is one, the newest of all. */
+static void keep_some(const struct campaign *c, uint64_t cut_before, uint64_t chance)
+{
+    uint64_t cut = c->figures->seen.cut;
+    if (c->keep != NULL && (cut == 0 || (cut > cut_before && chance % cut == 0)))
+        oracle_keep(&c->oracle, c->keep);
 }
 
 static void try_state(struct campaign *c, const struct plan *plan)
@@ -242,7 +168,7 @@ static void try_state(struct campaign *c, const struct plan *plan)
     count_state(c, plan->sort);
     for (size_t i = 0; i < c->disk.unit_count; i++) {
         uint64_t own = mixed(chance + i);
-        c->fates[i] = (struct unit_fate){fate_of(plan, i, own >> 32), own};
+        c->fates[i] = (struct unit_fate){plan_fate(plan, i, own >> 32), own};
     }
     bool is_rough = plan->sort == SORT_torn || plan->sort == SORT_random;
     char *text = NULL;
@@ -251,41 +177,44 @@ static void try_state(struct campaign *c, const struct plan *plan)
     assert(why != NULL);
     disk_cut(&c->disk, c->fates,
              is_rough ? (enum length_fate)(chance % 3) : LENGTH_OF_WHAT_IS_THERE, chance >> 8);
-    bool goes = c->messages == 0 || chance % GO_ON_EVERY == 0;
-    goes = goes || oracle_is_cut_off(&c->oracle);
-    bool good =
-        oracle_check(&c->oracle, c->messages, why) && (!goes || goes_on(c, mixed(chance), why));
+    const struct oracle_state state = {.messages = c->messages,
+                                       .makes_tables = c->disk.makes_tables,
+                                       .goes_on = c->messages == 0 || chance % GO_ON_EVERY == 0,
+                                       .chance = mixed(chance)};
+    uint64_t cut_before = c->figures->seen.cut;
+    bool good = oracle_check(&c->oracle, &state, &c->figures->seen, why);
+    keep_some(c, cut_before, chance);
     disk_mend(&c->disk);
     fclose(why);
     if (!good) {
         c->figures->wrong++;
-        fprintf(stderr,
-                "WRONG: state %" PRIu64 " at point %" PRIu64 ", %zu waiting, plan %d %" PRIx64
-                "\n%s\n",
-                c->state - 1, c->point, c->disk.unit_count, (int)plan->sort, plan->which, text);
+        complain(c, plan, text);
     }
     free(text);
+}
+
+static void make_room_for_fates(struct campaign *c)
+{
+    if (c->disk.unit_count < c->fate_capacity)
+        return;
+    c->fate_capacity = 2 * c->disk.unit_count + 1;
+    c->fates = realloc(c->fates, c->fate_capacity * sizeof *c->fates);
+    assert(c->fates != NULL);
 }
 
 /* The power may go now. */
 static void try_point(struct campaign *c)
 {
-    size_t waiting = c->disk.unit_count;
-    size_t states = states_at(&c->disk);
+    size_t states = plans_at(&c->disk);
     uint64_t chance = mixed(c->seed ^ mixed(c->point++));
-    uint64_t share = c->messages == 0 && c->share < START_SHARE ? START_SHARE : c->share;
-    if (states > FEW_STATES && chance >> 32 > share) {
+    if (chance >> 32 > share_of(c, states)) {
         c->figures->points_left_out += c->resume == 0;
         return;
     }
     c->figures->points += c->resume == 0;
-    if (waiting > c->fate_capacity) {
-        c->fate_capacity = 2 * waiting;
-        c->fates = realloc(c->fates, c->fate_capacity * sizeof *c->fates);
-        assert(c->fates != NULL);
-    }
+    make_room_for_fates(c);
     for (size_t i = 0; i < states; i++) {
-        struct plan plan = plan_at(i, waiting, mixed(chance + i));
+        struct plan plan = plan_at(&c->disk, i, mixed(chance + i));
         try_state(c, &plan);
     }
 }
@@ -301,15 +230,24 @@ static bool is_worst_before(const struct trace *trace, size_t index)
     return entry->kind == TRACE_SYNCED || (has_sent && entry->kind != TRACE_SENT);
 }
 
+static void begin_disk(struct campaign *c, enum disk_lies lies)
+{
+    disk_init(&c->disk, c->model, c->hidden, lies);
+    c->messages = 0;
+    if (c->begin == NULL)
+        return;
+    disk_begin(&c->disk, c->begin);
+    c->disk.makes_tables = !c->begins_whole;
+}
+
 /* Goes through the trace. `point` is called at each moment that matters. */
 static void go_through(struct campaign *c, void (*point)(struct campaign *))
 {
-    disk_init(&c->disk, c->model, c->hidden, c->lies);
-    c->messages = 0;
+    begin_disk(c, c->lies);
     c->state = c->point = 0;
-    for (size_t i = 0; i < c->trace.count; i++) {
-        const struct trace_entry *entry = &c->trace.entries[i];
-        if (is_worst_before(&c->trace, i))
+    for (c->entry = 0; c->entry < c->trace.count; c->entry++) {
+        const struct trace_entry *entry = &c->trace.entries[c->entry];
+        if (is_worst_before(&c->trace, c->entry))
             point(c);
         disk_take(&c->disk, entry);
         c->messages += entry->kind == TRACE_SENT;
@@ -322,12 +260,6 @@ static void go_through(struct campaign *c, void (*point)(struct campaign *))
     }
     point(c);
     disk_release(&c->disk);
-}
-
-static void sync_by_hand(struct disk *disk, const char *name)
-{
-    struct trace_entry sync = {.kind = TRACE_SYNCED, .name = name};
-    disk_take(disk, &sync);
 }
 
 static bool is_same_file(const char *path, const char *other_path)
@@ -349,33 +281,54 @@ static bool is_same_file(const char *path, const char *other_path)
 /* In the end the model must be what the node really left. */
 static bool is_whole_trace(struct campaign *c)
 {
-    char path[PATH_MAX + 16];
-    sync_by_hand(&c->disk, "data.mdb");
-    snprintf(path, sizeof path, "%s/data.mdb", c->model);
-    bool good = is_same_file(path, c->end);
-    if (!good)
-        fprintf(stderr, "the trace does not end in %s\n", c->end);
+    char path[PATH_MAX + 256];
+    char end[PATH_MAX + 256];
+    bool good = true;
+    disk_settle_all(&c->disk);
+    for (size_t i = 0; i < c->disk.name_count; i++) {
+        const struct disk_name *name = c->disk.names[i];
+        if (name->shown == NULL || name->shown->fd < 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", c->model, name->path);
+        snprintf(end, sizeof end, "%s/%s", c->end, name->path);
+        if (is_same_file(path, end))
+            continue;
+        good = false;
+        fprintf(stderr, "the trace does not end in %s\n", end);
+    }
     return good;
+}
+
+/* What there would be if nothing was lost. */
+static void note_doubt(struct campaign *c)
+{
+    make_room_for_fates(c);
+    for (size_t i = 0; i < c->disk.unit_count; i++)
+        c->fates[i] = (struct unit_fate){FATE_KEPT, 0};
+    disk_cut(&c->disk, c->fates, LENGTH_OF_WHAT_IS_THERE, 0);
+    oracle_doubts(&c->oracle, c->messages);
+    disk_mend(&c->disk);
 }
 
 /* First the run as it was, on a disk that keeps all. */
 static bool learn(struct campaign *c)
 {
-    bool good = true;
-    disk_init(&c->disk, c->model, c->hidden, DISK_IS_HONEST);
+    begin_disk(c, DISK_IS_HONEST);
+    for (size_t i = 0; i < c->trace.count; i++) {
+        const struct trace_entry *entry = &c->trace.entries[i];
+        if (has_failed(entry) || (entry->is_new_process && i > 0))
+            note_doubt(c);
+        disk_take(&c->disk, entry);
+        if (disk_is_synced_write(entry))
+            disk_settle_write(&c->disk, entry);
+        c->messages += entry->kind == TRACE_SENT;
+    }
+    bool good = is_whole_trace(c) && oracle_learn(&c->oracle, stderr);
     for (size_t i = 0; good && i < c->trace.count; i++) {
         const struct trace_entry *entry = &c->trace.entries[i];
-        disk_take(&c->disk, entry);
         if (entry->kind == TRACE_SENT)
             good = oracle_learn_sent(&c->oracle, entry->bytes, entry->len, stderr);
-        if (!disk_is_synced_write(entry))
-            continue;
-        disk_settle_write(&c->disk, entry);
-        sync_by_hand(&c->disk, ".");
-        sync_by_hand(&c->disk, "..");
-        good = oracle_learn(&c->oracle, stderr);
     }
-    good = good && is_whole_trace(c);
     disk_release(&c->disk);
     return good;
 }
@@ -385,15 +338,18 @@ static uint64_t few_states;
 
 static void count_point(struct campaign *c)
 {
-    size_t states = states_at(&c->disk);
+    size_t states = plans_at(&c->disk);
     *(states > FEW_STATES ? &many_states : &few_states) += states;
 }
 
 static void choose_share(struct campaign *c)
 {
     go_through(c, count_point);
-    uint64_t left = c->states_wanted > few_states ? c->states_wanted - few_states : 0;
-    c->share = left >= many_states ? UINT32_MAX : (left << 32) / many_states;
+    uint64_t few = c->states_wanted / FEW_SHARE;
+    few = few_states < few ? few_states : few;
+    uint64_t many = c->states_wanted - few;
+    c->few_share = few >= few_states ? UINT32_MAX : (few << 32) / few_states;
+    c->share = many >= many_states ? UINT32_MAX : (many << 32) / many_states;
 }
 
 /* ---- the campaign ---- */
@@ -428,17 +384,28 @@ static void print_figures(const struct campaign *c)
 {
     const struct figures *f = c->figures;
     printf("{\"states\": %" PRIu64 ", \"points\": %" PRIu64 ", \"points_left_out\": %" PRIu64
-           ", \"commits\": %zu, \"events\": %zu, \"messages\": %zu",
-           f->states, f->points, f->points_left_out, c->oracle.commit_count, c->oracle.events.count,
-           c->oracle.message_count);
+           ", \"entries\": %zu, \"events\": %zu, \"messages\": %zu, \"files\": %zu",
+           f->states, f->points, f->points_left_out, c->oracle.entries.count, c->oracle.event_count,
+           c->oracle.message_count, c->trace.name_count);
 #define SORT(name) printf(", \"%s\": %" PRIu64, #name, f->of_sort[SORT_##name]);
     SORTS(SORT)
 #undef SORT
-    printf(", \"meta_in_flight\": %" PRIu64 ", \"entries_in_doubt\": %" PRIu64
-           ", \"several_commits\": %" PRIu64 ", \"waiting_max\": %" PRIu64 ", \"went_on\": %" PRIu64
-           ", \"finished\": %" PRIu64 ", \"wrong\": %" PRIu64 ", \"died\": %" PRIu64 "}\n",
-           f->meta_in_flight, f->entries_in_doubt, f->several_commits, f->waiting_max, f->went_on,
-           f->finished, f->wrong, f->died);
+#define FIGURE(name, value) printf(", \"" name "\": %" PRIu64, value)
+    FIGURE("meta_in_flight", f->meta_in_flight);
+    FIGURE("names_in_doubt", f->names_in_doubt);
+    FIGURE("renames_in_doubt", f->renames_in_doubt);
+    FIGURE("stuck", f->stuck);
+    FIGURE("making_tables", f->making_tables);
+    FIGURE("waiting_max", f->waiting_max);
+    FIGURE("cut", f->seen.cut);
+    FIGURE("rebuilt", f->seen.rebuilt);
+    FIGURE("refused_and_there", f->seen.refused);
+    FIGURE("no_more_than_told", f->seen.lost);
+    FIGURE("went_on", f->seen.went_on);
+    FIGURE("wrong", f->wrong);
+    FIGURE("died", f->died);
+#undef FIGURE
+    printf("}\n");
 }
 
 static void make_directory(char out[PATH_MAX], const char *work, const char *name)
@@ -452,17 +419,25 @@ static void make_directory(char out[PATH_MAX], const char *work, const char *nam
 
 static enum disk_lies lies_of(const char *name)
 {
-    if (strcmp(name, "file") == 0)
-        return DISK_SYNCS_NO_FILE;
-    return strcmp(name, "meta") == 0 ? DISK_SYNCS_NO_META : DISK_IS_HONEST;
+    static const char *const names[] = {"none", "journal", "tables", "names"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return (enum disk_lies)i;
+    fprintf(stderr, "power_loss: there is no lie %s\n", name);
+    exit(2);
 }
 
 static void read_options(struct campaign *c, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"work", required_argument, NULL, 'w'},   {"end", required_argument, NULL, 'e'},
-        {"states", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'},
-        {"lies", required_argument, NULL, 'l'},   {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"work", required_argument, NULL, 'w'},
+                                            {"end", required_argument, NULL, 'e'},
+                                            {"states", required_argument, NULL, 'n'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {"lies", required_argument, NULL, 'l'},
+                                            {"begin", required_argument, NULL, 'b'},
+                                            {"keep", required_argument, NULL, 'k'},
+                                            {"starts", no_argument, NULL, 't'},
+                                            {NULL, 0, NULL, 0}};
     const char *work = NULL;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -470,6 +445,12 @@ static void read_options(struct campaign *c, int argc, char **argv)
             work = optarg;
         else if (option == 'e')
             c->end = optarg;
+        else if (option == 'b')
+            c->begin = optarg;
+        else if (option == 't')
+            c->tries_starts = true;
+        else if (option == 'k')
+            c->keep = optarg;
         else if (option == 'n')
             c->states_wanted = strtoull(optarg, NULL, 10);
         else if (option == 's')
@@ -503,9 +484,13 @@ int main(int argc, char **argv)
     struct campaign *c = calloc(1, sizeof *c);
     assert(c != NULL);
     c->states_wanted = 1000;
+    /* A store touches a little of much memory: most of the time would go into huge pages. */
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     c->figures = shared_figures();
     read_options(c, argc, argv);
-    oracle_init(&c->oracle, c->model);
+    oracle_init(&c->oracle, c->model, c->copy);
+    if (c->begin != NULL)
+        c->begins_whole = oracle_begin(&c->oracle, c->begin);
     if (learn(c)) {
         choose_share(c);
         try_all(c);

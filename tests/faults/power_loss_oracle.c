@@ -1,152 +1,101 @@
 #include "tests/faults/power_loss_oracle.h"
 
-#include "store/lmdb/pages.h"
-#include "store/lmdb/store.h"
-#include "store/verify/verify.h"
-#include "store/lmdb/record.h"
-#include "tests/support/build.h"
-#include "tests/support/fake_parts.h"
+#include "store/hash.h"
+#include "store/journal/file.h"
+#include "store/wire/entry.h"
+#include "tests/faults/power_loss_inside.h"
 
-#include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
-#include <lmdb.h>
+#include <assert.h>
 #include <msgpack.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#define MAP_BYTES ((size_t)256 * 1024 * 1024)
-
-void oracle_init(struct oracle *oracle, const char *directory)
+void oracle_init(struct oracle *oracle, const char *directory, const char *copy)
 {
-    *oracle = (struct oracle){.directory = directory};
-}
-
-static void release_rows(struct oracle_rows *rows)
-{
-    for (size_t i = 0; i < rows->count; i++)
-        free(rows->rows[i].bytes);
-    free(rows->rows);
+    *oracle = (struct oracle){.directory = directory, .copy = copy};
 }
 
 void oracle_release(struct oracle *oracle)
 {
-    release_rows(&oracle->events);
-    release_rows(&oracle->replies);
-    free(oracle->commits);
+    free(oracle->entries.items);
+    free(oracle->events);
+    free(oracle->replies);
+    free(oracle->doubts);
     free(oracle->promised);
 }
 
-/* ---- the store, read by hand ---- */
-
-struct opened {
-    MDB_env *env;
-    MDB_txn *txn;
-};
-
-static void close_store(struct opened *opened)
+/* Room for one more item. */
+static void *with_room(void *items, size_t count, size_t *capacity, size_t size)
 {
-    if (opened->txn != NULL)
-        mdb_txn_abort(opened->txn);
-    if (opened->env != NULL)
-        mdb_env_close(opened->env);
+    if (count < *capacity)
+        return items;
+    *capacity = *capacity > 0 ? 2 * *capacity : 256;
+    items = realloc(items, *capacity * size);
+    assert(items != NULL);
+    return items;
 }
 
-/* False: there is no store that can be read, as before the first commit. */
-static bool open_store(const char *directory, struct opened *out)
+static uint64_t hash_of(struct text text)
 {
-    *out = (struct opened){NULL, NULL};
-    if (mdb_env_create(&out->env) == 0 && mdb_env_set_maxdbs(out->env, 16) == 0 &&
-        mdb_env_set_mapsize(out->env, MAP_BYTES) == 0 &&
-        mdb_env_open(out->env, directory, MDB_RDONLY | MDB_NOLOCK, 0600) == 0 &&
-        mdb_txn_begin(out->env, NULL, MDB_RDONLY, &out->txn) == 0)
-        return true;
-    close_store(out);
-    return false;
-}
-
-/* Row `index` of a table; false: it is not what it has to be. */
-typedef bool take_row(void *context, size_t index, uint64_t key, MDB_val value);
-
-static bool walk(const struct opened *opened, const char *table, take_row *take, void *context,
-                 size_t *count)
-{
-    MDB_dbi dbi;
-    MDB_cursor *cursor;
-    *count = 0;
-    if (mdb_dbi_open(opened->txn, table, MDB_INTEGERKEY, &dbi) != 0)
-        return true; /* it was never made: it has no rows */
-    if (mdb_cursor_open(opened->txn, dbi, &cursor) != 0)
-        return false;
-    MDB_val key;
-    MDB_val value;
-    bool good = true;
-    while (good && mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
-        uint64_t number = 0;
-        good = key.mv_size == sizeof number;
-        if (good) {
-            memcpy(&number, key.mv_data, sizeof number);
-            good = take(context, *count, number, value);
-        }
-        ++*count;
-    }
-    mdb_cursor_close(cursor);
-    return good;
-}
-
-static bool is_row(const struct oracle_rows *rows, size_t index, uint64_t key, MDB_val value)
-{
-    const struct oracle_row *row = &rows->rows[index];
-    return key == rows->first + index && row->len == value.mv_size &&
-           memcmp(row->bytes, value.mv_data, row->len) == 0;
-}
-
-static bool check_row(void *context, size_t index, uint64_t key, MDB_val value)
-{
-    const struct oracle_rows *rows = context;
-    return index < rows->count && is_row(rows, index, key, value);
-}
-
-/* A row that is known already must still be what it was. */
-static bool learn_row(void *context, size_t index, uint64_t key, MDB_val value)
-{
-    struct oracle_rows *rows = context;
-    if (index < rows->count)
-        return is_row(rows, index, key, value);
-    if (rows->count == rows->capacity) {
-        rows->capacity = rows->capacity > 0 ? 2 * rows->capacity : 256;
-        rows->rows = realloc(rows->rows, rows->capacity * sizeof *rows->rows);
-        assert(rows->rows != NULL);
-    }
-    if (index == 0)
-        rows->first = key;
-    struct oracle_row row = {malloc(value.mv_size), value.mv_size};
-    assert(row.bytes != NULL);
-    memcpy(row.bytes, value.mv_data, row.len);
-    rows->rows[rows->count++] = row;
-    return key == rows->first + index;
+    return text_is_none(text) ? 0 : hash_bytes(text.data, text.len, 0) | 1;
 }
 
 /* ---- the run ---- */
 
+void oracle_doubts(struct oracle *oracle, size_t messages)
+{
+    char error[ERROR_BYTES];
+    struct oracle_entries found = {0};
+    if (power_loss_read_journal(oracle->directory, &found, NULL, NULL, error) && found.count > 0) {
+        oracle->doubts =
+            realloc(oracle->doubts, (oracle->doubt_count + 1) * sizeof *oracle->doubts);
+        assert(oracle->doubts != NULL);
+        oracle->doubts[oracle->doubt_count++] =
+            (struct oracle_doubt){found.items[found.count - 1], messages};
+    }
+    free(found.items);
+}
+
+static void learn_event(struct oracle *oracle, uint64_t entry, struct text body)
+{
+    oracle->events = with_room(oracle->events, oracle->event_count, &oracle->event_capacity,
+                               sizeof *oracle->events);
+    oracle->events[oracle->event_count++] = (struct oracle_event){hash_of(body), entry};
+}
+
+static void learn_reply(struct oracle *oracle, uint64_t entry, const struct entry_reply *reply)
+{
+    oracle->replies = with_room(oracle->replies, oracle->reply_count, &oracle->reply_capacity,
+                                sizeof *oracle->replies);
+    oracle->replies[oracle->reply_count++] =
+        (struct oracle_reply){.id = hash_of(reply->id),
+                              .outcome = reply->outcome,
+                              .duplicate = reply->duplicate,
+                              .seq = reply->seq,
+                              .batchref = hash_of(reply->batchref),
+                              .entry = entry};
+}
+
+static bool learn_entry(void *context, const struct journal_entry *entry)
+{
+    struct oracle *oracle = context;
+    struct entry_item item;
+    struct text rest = entry->body;
+    while (entry_next(&rest, &item)) {
+        if (item.kind == ENTRY_EVENT)
+            learn_event(oracle, entry->number, item.as.event.body);
+        else
+            learn_reply(oracle, entry->number, &item.as.reply);
+    }
+    return rest.len == 0 && oracle->event_count == entry->first_seq + entry->events - 1;
+}
+
 bool oracle_learn(struct oracle *oracle, FILE *why)
 {
-    struct opened opened;
-    struct oracle_size size = {0, 0};
-    if (open_store(oracle->directory, &opened)) {
-        bool good = walk(&opened, "events", learn_row, &oracle->events, &size.events) &&
-                    walk(&opened, "remembered", learn_row, &oracle->replies, &size.replies);
-        close_store(&opened);
-        if (!good) {
-            fprintf(why, "a commit changed what was stored before\n");
-            return false;
-        }
-    }
-    oracle->commits =
-        realloc(oracle->commits, (oracle->commit_count + 1) * sizeof *oracle->commits);
-    assert(oracle->commits != NULL);
-    oracle->commits[oracle->commit_count++] = size;
-    return true;
+    char error[ERROR_BYTES];
+    if (power_loss_read_journal(oracle->directory, &oracle->entries, learn_entry, oracle, error))
+        return true;
+    fprintf(why, "the journal of the run cannot be read: %s\n", error);
+    return false;
 }
 
 /* What a message says that a store could contradict. */
@@ -213,68 +162,86 @@ static bool is_remembered(const struct message *message)
     return false;
 }
 
-/* The commands of a run have ids, its queries have none: so each reply with a seq and an id is in
- * the store. *number: how many replies are, up to this one. */
-static bool find_reply(const struct oracle *oracle, const struct message *message, size_t *number)
+static bool says(const struct oracle_reply *reply, const struct message *message)
 {
-    for (size_t i = oracle->replies.count; i > 0; i--) {
-        const struct oracle_row *row = &oracle->replies.rows[i - 1];
-        struct text value = {(const char *)row->bytes, row->len};
-        struct remembered found;
-        if (!record_get_remembered(oracle->replies.first + i - 1, value, &found) ||
-            !text_equal(found.id, message->id))
-            continue;
-        const char *code = outcome_info(found.outcome)->code;
-        bool is_done = found.outcome == OUTCOME_DONE;
-        *number = i;
-        return found.seq == message->seq && found.duplicate == message->duplicate &&
-               is_done == text_is_none(message->error) &&
-               (is_done || text_equal(message->error, text_of(code))) &&
-               text_equal(found.batchref, message->batchref);
-    }
-    return false;
+    bool is_done = reply->outcome == OUTCOME_DONE;
+    return reply->seq == message->seq && reply->duplicate == message->duplicate &&
+           is_done == text_is_none(message->error) &&
+           (is_done || text_equal(message->error, text_of(outcome_info(reply->outcome)->code))) &&
+           reply->batchref == hash_of(message->batchref);
 }
 
-static bool is_stored_event(const struct oracle *oracle, uint64_t seq, struct text body)
+/* The commands of a run have ids, its queries have none: so each reply with a seq and an id is in
+ * the journal. NULL: it is not, or it says something else. */
+static const struct oracle_reply *find_reply(const struct oracle *oracle,
+                                             const struct message *message)
 {
-    if (seq == 0 || seq > oracle->events.count)
-        return false;
-    const struct oracle_row *row = &oracle->events.rows[seq - 1];
-    struct logged_event logged;
-    return record_get_event(seq, (struct text){(const char *)row->bytes, row->len}, &logged) &&
-           text_equal(logged.body, body);
+    uint64_t id = hash_of(message->id);
+    for (size_t i = oracle->reply_count; i > 0; i--) {
+        const struct oracle_reply *reply = &oracle->replies[i - 1];
+        if (reply->id == id)
+            return says(reply, message) ? reply : NULL;
+    }
+    return NULL;
+}
+
+/* All that is stored was told of by now: so what was found when the write had failed is what was
+ * refused, and must not be in the journal of the run. */
+static bool take_refusal(const struct oracle *oracle, uint64_t promised, FILE *why)
+{
+    for (size_t i = 0; i < oracle->doubt_count; i++) {
+        const struct oracle_entry *entry = &oracle->doubts[i].entry;
+        if (oracle->doubts[i].messages <= oracle->message_count && entry->number > promised &&
+            entry->number <= oracle->entries.count &&
+            oracle_entry_equal(entry, &oracle->entries.items[entry->number - 1])) {
+            fprintf(why, "entry %" PRIu64 " was refused, and is there all the same\n",
+                    entry->number);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_of_storage(const struct message *message)
+{
+    return message->is_reply &&
+           (text_equal(message->error, text_of(outcome_info(OUTCOME_STORAGE_FULL)->code)) ||
+            text_equal(message->error, text_of(outcome_info(OUTCOME_STORAGE_FAILED)->code)));
 }
 
 /* Requires: the last entry of `promised` is free. */
 static bool take_message(struct oracle *oracle, const struct message *message, struct text body,
                          FILE *why)
 {
-    struct oracle_size *promised = &oracle->promised[oracle->message_count - 1];
-    if (message->seq > oracle->events.count ||
-        (message->is_event && !is_stored_event(oracle, message->seq, body))) {
-        fprintf(why, "a message left before a write that syncs stored seq %" PRIu64 "\n",
+    uint64_t *promised = &oracle->promised[oracle->message_count - 1];
+    if (message->seq > oracle->event_count ||
+        (message->is_event &&
+         (message->seq == 0 || oracle->events[message->seq - 1].hash != hash_of(body)))) {
+        fprintf(why, "a message left with seq %" PRIu64 ", which is not stored as it was told\n",
                 message->seq);
         return false;
     }
-    if (message->seq > promised->events)
-        promised->events = message->seq;
-    size_t number = 0;
-    if (is_remembered(message) && !find_reply(oracle, message, &number)) {
-        fprintf(why, "the reply to %.*s left before a write that syncs stored it as it is\n",
-                TEXT_ARG(message->id));
-        return false;
-    }
-    if (number > promised->replies)
-        promised->replies = number;
-    return true;
+    if (message->seq > 0 && oracle->events[message->seq - 1].entry > *promised)
+        *promised = oracle->events[message->seq - 1].entry;
+    if (is_of_storage(message))
+        return take_refusal(oracle, *promised, why);
+    if (!is_remembered(message))
+        return true;
+    const struct oracle_reply *reply = find_reply(oracle, message);
+    if (reply == NULL)
+        fprintf(why, "the reply to %.*s is not stored as it was told\n", TEXT_ARG(message->id));
+    else if (reply->entry > *promised)
+        *promised = reply->entry;
+    return reply != NULL;
 }
 
 bool oracle_learn_sent(struct oracle *oracle, const unsigned char *frame, size_t len, FILE *why)
 {
     size_t count = oracle->message_count;
-    oracle->promised = realloc(oracle->promised, (count + 1) * sizeof *oracle->promised);
+    if (count % 1024 == 0)
+        oracle->promised = realloc(oracle->promised, (count + 1024) * sizeof *oracle->promised);
     assert(oracle->promised != NULL);
-    oracle->promised[count] = count > 0 ? oracle->promised[count - 1] : (struct oracle_size){0, 0};
+    oracle->promised[count] = count > 0 ? oracle->promised[count - 1] : 0;
     oracle->message_count++;
 
     msgpack_unpacked body;
@@ -287,136 +254,4 @@ bool oracle_learn_sent(struct oracle *oracle, const unsigned char *frame, size_t
         good = take_message(oracle, &message, (struct text){(const char *)frame, len}, why);
     msgpack_unpacked_destroy(&body);
     return good;
-}
-
-/* ---- what a cut left ---- */
-
-bool oracle_is_cut_off(const struct oracle *oracle)
-{
-    char path[PATH_MAX];
-    char error[LMDB_PAGES_ERROR_BYTES];
-    struct lmdb_pages_found found;
-    enum lmdb_pages_depth depth = LMDB_PAGES_METAS;
-    snprintf(path, sizeof path, "%s/data.mdb", oracle->directory);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool is_cut_off =
-        fd >= 0 && lmdb_pages_check_file(fd, 0, &depth, &found, error) && found.unfinished.txn > 0;
-    if (fd >= 0)
-        close(fd);
-    return is_cut_off;
-}
-
-static bool is_size_of_commit(const struct oracle *oracle, struct oracle_size size)
-{
-    for (size_t i = oracle->commit_count; i > 0; i--)
-        if (oracle->commits[i - 1].events == size.events &&
-            oracle->commits[i - 1].replies == size.replies)
-            return true;
-    return size.events == 0 && size.replies == 0;
-}
-
-bool oracle_check(const struct oracle *oracle, size_t messages, FILE *why)
-{
-    struct opened opened;
-    struct oracle_size size = {0, 0};
-    bool good = lmdb_verify(oracle->directory, MAP_BYTES, why);
-    if (good && open_store(oracle->directory, &opened)) {
-        good =
-            walk(&opened, "events", check_row, (void *)(uintptr_t)&oracle->events, &size.events) &&
-            walk(&opened, "remembered", check_row, (void *)(uintptr_t)&oracle->replies,
-                 &size.replies);
-        close_store(&opened);
-        if (!good)
-            fprintf(why, "an event or a remembered reply is not that of the run\n");
-    }
-    if (!good)
-        return false;
-    struct oracle_size promised =
-        messages > 0 ? oracle->promised[messages - 1] : (struct oracle_size){0, 0};
-    if (size.events >= promised.events && size.replies >= promised.replies &&
-        is_size_of_commit(oracle, size))
-        return true;
-    fprintf(why, "%zu events and %zu replies are stored; %zu and %zu had left; %s\n", size.events,
-            size.replies, promised.events, promised.replies,
-            is_size_of_commit(oracle, size) ? "so it was after a commit" : "no commit left that");
-    return false;
-}
-
-static bool take_command(struct lmdb_store *store, const char **why)
-{
-    struct fake_parts *fakes = fake_parts_new(lmdb_store_unit(store), lmdb_store_reader(store));
-    struct request request = build_request("CreateBatch after-the-cut AFTER-THE-CUT 1 id=after");
-    bus_handle(fakes->bus, &request);
-    *why = "its commit failed";
-    bool good = bus_commit(fakes->bus) == STORE_OK;
-    if (good) {
-        *why = "it is refused";
-        good = bus_reply(fakes->bus, 0)->outcome == OUTCOME_DONE;
-    }
-    bus_end_group(fakes->bus);
-    fake_parts_destroy(&fakes);
-    return good;
-}
-
-/* What one more commit must leave as it was. */
-struct begin {
-    const struct oracle_rows *rows;
-    size_t count;
-};
-
-static bool check_begin(void *context, size_t index, uint64_t key, MDB_val value)
-{
-    const struct begin *begin = context;
-    return index >= begin->count || is_row(begin->rows, index, key, value);
-}
-
-/* The copy begins with the rows that the store has. */
-static bool begins_with(const struct opened *copy, const struct opened *store, const char *table,
-                        const struct oracle_rows *rows)
-{
-    struct begin begin = {rows, 0};
-    size_t count;
-    return walk(store, table, check_row, (void *)(uintptr_t)rows, &begin.count) &&
-           walk(copy, table, check_begin, &begin, &count) && count >= begin.count;
-}
-
-static bool keeps_all(const struct oracle *oracle, const char *copy, FILE *why)
-{
-    struct opened before;
-    struct opened after;
-    if (!open_store(oracle->directory, &before))
-        return true; /* nothing was stored */
-    bool good = open_store(copy, &after);
-    if (good) {
-        good = begins_with(&after, &before, "events", &oracle->events) &&
-               begins_with(&after, &before, "remembered", &oracle->replies);
-        close_store(&after);
-    }
-    close_store(&before);
-    if (!good)
-        fprintf(why, "a start lost or changed what was stored\n");
-    return good;
-}
-
-bool oracle_goes_on(const struct oracle *oracle, const char *copy, uint64_t *finished, FILE *why)
-{
-    char error[ERROR_BYTES];
-    struct lmdb_store_options options = {.directory = copy,
-                                         .map_size_bytes = MAP_BYTES,
-                                         .cache_bytes = MAP_BYTES,
-                                         .events_behind = 40,
-                                         .ids_kept = 10000,
-                                         .check_bytes = MAP_BYTES};
-    struct lmdb_store *store = lmdb_store_open(&options, error);
-    if (store == NULL) {
-        fprintf(why, "the store does not open: %s\n", error);
-        return false;
-    }
-    const char *what = NULL;
-    *finished += lmdb_store_has_finished_commit(store);
-    bool good = take_command(store, &what);
-    lmdb_store_close(&store);
-    if (!good)
-        fprintf(why, "one more command: %s\n", what);
-    return good && keeps_all(oracle, copy, why) && lmdb_verify(copy, MAP_BYTES, why);
 }

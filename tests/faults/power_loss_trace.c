@@ -9,7 +9,7 @@
 #define DIRECTORY "."
 #define ABOVE ".."
 
-/* What an open of the process at hand is about. */
+/* What an open is about. */
 struct opened {
     const char *name;
     bool writes_sync;
@@ -19,7 +19,8 @@ struct reading {
     struct trace *trace;
     size_t capacity;
     char directory[PATH_MAX]; /* the first one that was opened; "" before that */
-    struct opened *opens;
+    struct opened *opens;     /* of all processes */
+    size_t first_open;        /* of the process at hand */
     size_t open_count;
     bool is_new_process;
 };
@@ -53,9 +54,23 @@ static unsigned char *read_file(const char *path, size_t *len)
     return bytes;
 }
 
-/* The name within the directory. The text behind it lives as long as the program. */
-static const char *name_of(struct reading *reading, const unsigned char *path, size_t len)
+static const char *intern(struct trace *trace, const char *text, size_t len)
 {
+    for (size_t i = 0; i < trace->name_count; i++)
+        if (strlen(trace->names[i]) == len && memcmp(trace->names[i], text, len) == 0)
+            return trace->names[i];
+    trace->names = grown(trace->names, trace->name_count + 1, sizeof *trace->names);
+    char *name = grown(NULL, len + 1, 1);
+    memcpy(name, text, len);
+    name[len] = '\0';
+    trace->names[trace->name_count++] = name;
+    return name;
+}
+
+/* The name below the directory. */
+static const char *name_of(struct reading *reading, const unsigned char *bytes, size_t len)
+{
+    const char *path = (const char *)bytes;
     size_t directory_len = strlen(reading->directory);
     if (directory_len == 0) {
         if (len >= sizeof reading->directory)
@@ -65,58 +80,66 @@ static const char *name_of(struct reading *reading, const unsigned char *path, s
     }
     if (len < directory_len || memcmp(path, reading->directory, directory_len) != 0)
         return ABOVE;
-    if (len == directory_len)
+    if (len <= directory_len + 1) /* or with "/." behind it */
         return DIRECTORY;
-    static const char *const names[] = {"data.mdb", "lock.mdb", "node.lock", "probe.tmp"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        size_t name_len = strlen(names[i]);
-        if (len == directory_len + 1 + name_len &&
-            memcmp(path + directory_len + 1, names[i], name_len) == 0)
-            return names[i];
-    }
-    die("trace", "it has a file that the replayer does not know");
-    return NULL;
+    path += directory_len + 1;
+    len -= directory_len + 1;
+    if (len > 2 && memcmp(path + len - 2, "/.", 2) == 0)
+        len -= 2;
+    return intern(reading->trace, path, len);
 }
 
 static void note_open(struct reading *reading, const struct trace_head *head,
                       const unsigned char *bytes)
 {
-    if (head->opened >= reading->open_count) {
-        size_t count = head->opened + 1;
-        reading->opens = grown(reading->opens, count, sizeof *reading->opens);
+    size_t index = reading->first_open + head->opened;
+    if (index >= reading->open_count) {
+        reading->opens = grown(reading->opens, index + 1, sizeof *reading->opens);
         memset(reading->opens + reading->open_count, 0,
-               (count - reading->open_count) * sizeof *reading->opens);
-        reading->open_count = count;
+               (index + 1 - reading->open_count) * sizeof *reading->opens);
+        reading->open_count = index + 1;
     }
-    reading->opens[head->opened] =
+    reading->opens[index] =
         (struct opened){name_of(reading, bytes, (size_t)head->len), (head->at & O_DSYNC) != 0};
+}
+
+static void note_names(struct reading *reading, struct trace_entry *entry)
+{
+    const unsigned char *end = memchr(entry->bytes, '\0', entry->len);
+    size_t len = end != NULL ? (size_t)(end - entry->bytes) : entry->len;
+    entry->name = name_of(reading, entry->bytes, len);
+    if (entry->kind != TRACE_RENAMED)
+        return;
+    if (end == NULL)
+        die("trace", "a rename has one name");
+    entry->new_name = name_of(reading, end + 1, entry->len - len - 1);
+}
+
+static bool is_about_names(enum trace_kind kind)
+{
+    return kind == TRACE_MADE || kind == TRACE_UNLINKED || kind == TRACE_RENAMED;
 }
 
 static void add_entry(struct reading *reading, const struct trace_head *head,
                       const unsigned char *bytes)
 {
     struct trace *trace = reading->trace;
-    struct trace_entry entry = {(enum trace_kind)head->kind,
-                                NULL,
-                                false,
-                                reading->is_new_process,
-                                head->at,
-                                bytes,
-                                (size_t)head->len};
+    struct trace_entry entry = {.kind = (enum trace_kind)head->kind,
+                                .is_new_process = reading->is_new_process,
+                                .at = head->at,
+                                .bytes = bytes,
+                                .len = (size_t)head->len};
     if (entry.kind == TRACE_OPENED)
         note_open(reading, head, bytes);
-    if (entry.kind == TRACE_UNLINKED) {
-        char path[PATH_MAX];
-        int len = snprintf(path, sizeof path, "%s/%.*s", reading->directory, (int)head->len,
-                           (const char *)bytes);
-        entry.name = name_of(reading, (const unsigned char *)path, (size_t)len);
+    if (is_about_names(entry.kind)) {
+        note_names(reading, &entry);
     } else if (entry.kind != TRACE_SENT) {
-        if (head->opened == 0 || head->opened >= reading->open_count)
+        entry.opened = reading->first_open + head->opened;
+        if (head->opened == 0 || entry.opened >= reading->open_count)
             die("trace", "it is about a file that was never opened");
-        entry.name = reading->opens[head->opened].name;
-        entry.writes_sync = reading->opens[head->opened].writes_sync;
+        entry.name = reading->opens[entry.opened].name;
+        entry.writes_sync = reading->opens[entry.opened].writes_sync;
     }
-    /* The locks of LMDB are made anew at each first open, whatever they hold. */
     if (entry.name != NULL && strcmp(entry.name, "lock.mdb") == 0)
         return;
     if (trace->count == reading->capacity) {
@@ -149,10 +172,11 @@ struct trace trace_read(char *const *paths, size_t count)
         size_t len;
         unsigned char *bytes = read_file(paths[trace.file_count], &len);
         trace.files[trace.file_count] = bytes;
-        reading.open_count = 0;
+        reading.first_open = reading.open_count;
         reading.is_new_process = true;
         read_entries(&reading, paths[trace.file_count], bytes, len);
     }
+    trace.open_count = reading.open_count;
     free(reading.opens);
     return trace;
 }
@@ -161,6 +185,9 @@ void trace_release(struct trace *trace)
 {
     for (size_t i = 0; i < trace->file_count; i++)
         free(trace->files[i]);
+    for (size_t i = 0; i < trace->name_count; i++)
+        free(trace->names[i]);
+    free(trace->names);
     free(trace->files);
     free(trace->entries);
     *trace = (struct trace){0};

@@ -3,18 +3,20 @@
 
 import os
 import random
+import subprocess
 import sys
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from allocd import Client, Node
+from allocd import Client, Node, faulty_program
 from faults import ERRORS, Campaign, Fault, Script
 from history import History
 from model import Model
 
 RUNS = int(os.environ.get("FAULT_RUNS", "60"))
+EVENTS_OF_A_ROUND = 100  # more than that, as the nodes of tests have it
 EVERY = os.environ.get("FAULT_EVERY") == "1"
 SEED = int(os.environ.get("E2E_SEED", random.randrange(2**32)))
 
@@ -80,8 +82,10 @@ class IoFaults(unittest.TestCase):
         for script in scripts:
             self.addCleanup(script.close)
         wanted = os.environ.get("FAULT_SCRIPT", "")
+        call_wanted = os.environ.get("FAULT_CALL")
         campaign = Campaign([script for script in scripts if wanted in script.name],
-                            [(call, error) for call, errors in ERRORS.items() for error in errors])
+                            [(call, error) for call, errors in ERRORS.items() for error in errors
+                             if call_wanted in (None, call)])
         if EVERY:
             campaign.every()
         else:
@@ -89,18 +93,32 @@ class IoFaults(unittest.TestCase):
         print(f"{campaign.report()} (E2E_SEED={SEED})", file=sys.stderr)
         self.assertEqual(campaign.failures, [], "\n\n".join(campaign.failures[:20]))
 
+    def test_no_call_passes_by(self):
+        """By one of the names that the C library has for it as well."""
+        listed = subprocess.run(["nm", "--dynamic", "--undefined-only", faulty_program()], text=True,
+                                capture_output=True, check=True).stdout
+        names = {line.split()[-1].partition("@")[0] for line in listed.splitlines()}
+        self.assertIn("dlsym", names)
+        others = {form.format(call) for call in ERRORS if call != "pthread_create" and " " not in call
+                  for form in ("{}", "{}64", "__{}_2", "__{}64_2", "__{}_chk", "__{}64_chk")}
+        self.assertEqual(names & others, set())
+
     def test_looking_for_room_takes_none(self):
         """Whenever the node is killed."""
         node = Node()
         self.addCleanup(node.close)
         node.start().stop()
-        node.start(faults={**Fault("fdatasync", "EIO", 1, False).environment(node),
+        node.start(faults={**Fault("pwrite of meta", "SHORT", 1, False).environment(node),
                            "ALLOCD_CRASH": "probing_for_room"})
         with Client(node) as client:
-            client.send({"type": "CreateBatch", "ref": "b", "sku": "S", "qty": 1})
+            with self.assertRaises(ConnectionError):
+                for number in range(EVENTS_OF_A_ROUND):
+                    client.ask("CreateBatch", ref=f"b{number}", sku="S", qty=1)
+                while True:  # a round is written beside the groups that come
+                    client.ask("GetBatch", ref="b0")
             node.wait_killed()
-        self.assertEqual([file.name for file in node.data.iterdir() if "mdb" not in file.name],
-                         ["node.lock"])
+        self.assertEqual({file.name for file in node.data.iterdir()},
+                         {"data.mdb", "journal", "lock.mdb", "node.lock"})
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def script(directory):
     """Each command and query by itself, all queries at once, and enough commands in one group for
     whatever grows to grow; on a store that is opened with a configuration file and an upstream."""
     config = Path(directory) / "allocd.conf"
-    config.write_text('store\n    cache_mib = 16\nlog\n    level = info\n')
+    config.write_text('store\n    cache_mib = 16\n    events_behind = 50\nlog\n    level = info\n')
     batches = [{"type": "CreateBatch", "ref": f"batch-{number}", "sku": f"SKU-{number % 40}",
                 "qty": 5, "eta": None} for number in range(120)]
     lines = [{"type": "Allocate", "orderid": f"order-{number}", "sku": f"SKU-{number % 40}",

@@ -352,16 +352,26 @@ class Bad(OracleCase):
 
 
 class Verify(unittest.TestCase):
-    def test_a_store_that_is_cut(self):
+    def cut(self, wanted, length):
+        """--verify has something to say of a store whose file was cut."""
         node = Node()
         self.addCleanup(node.close)
-        node.start().kill9()
+        with Client(node.start()) as client:
+            client.ask("CreateBatch", ref="b", sku="S", qty=1, id="1")
+        node.stop()
         oracle = Oracle(Journal())
         oracle.verify(node)
-        with open(node.data / "data.mdb", "r+b") as file:
-            file.truncate(8192)
+        path, = node.data.glob(wanted)
+        with open(path, "r+b") as file:
+            file.truncate(length)
         with self.assertRaisesRegex(Violation, "^--verify"):
             oracle.verify(node)
+
+    def test_tables_that_are_cut(self):
+        self.cut("data.mdb", 8192)
+
+    def test_a_journal_that_is_cut(self):
+        self.cut("journal/*.segment", 8192)
 
 
 if __name__ == "__main__":

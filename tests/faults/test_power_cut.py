@@ -141,6 +141,8 @@ class Machine:
         if self.node.data.exists():
             self.oracle.verify(self.node)
         self.node.start()
+        assert "made anew" not in self.node.stderr(), self.node.stderr()
+        self.figures["an end was cut off"] += "cut off" in self.node.stderr()
         with Client(self.node) as client:
             ids = list(self.oracle.model.replies)
             some = self.random.sample(ids, min(len(ids), 20))

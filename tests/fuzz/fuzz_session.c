@@ -12,7 +12,7 @@
 static void order_a_failure(struct random_history *history, struct session *session)
 {
     enum faulty_call call =
-        FAULTY_BEGIN + random_history_draw(history, FAULTY_COMMIT - FAULTY_BEGIN + 1);
+        FAULTY_BEGIN + random_history_draw(history, FAULTY_SUBMIT - FAULTY_BEGIN + 1);
     uint64_t n = 1 + random_history_draw(history, 4);
     faulty_store_fail(&session->faulty, call, n, STORE_FAILED);
 }

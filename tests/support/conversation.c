@@ -35,7 +35,7 @@ int conversation_tear_down(void **state)
 void conversation_send(struct conversation *c, const char *line)
 {
     struct request request = build_request(line);
-    bus_handle(c->fakes->bus, &request);
+    bus_handle(c->fakes->bus, &request, NULL);
 }
 
 enum store_result conversation_commit(struct conversation *c)

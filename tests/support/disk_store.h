@@ -1,4 +1,5 @@
-/* An LMDB store for a test, in a directory of its own below TMPDIR. */
+/* An LMDB store for a test, in a directory of its own: below TMPDIR, in memory where it is not set.
+ */
 #ifndef TESTS_SUPPORT_DISK_STORE_H
 #define TESTS_SUPPORT_DISK_STORE_H
 

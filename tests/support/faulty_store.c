@@ -110,11 +110,35 @@ static uint64_t last_seq(const struct unit_of_work *unit)
     return unit_last_seq(((const struct faulty_store *)unit)->inner_unit);
 }
 
-static enum store_result commit(struct unit_of_work *unit)
+static enum store_result submit(struct unit_of_work *unit, bool here)
 {
     struct faulty_store *faulty = faulty_of(unit);
     enum store_result result;
-    return fails(faulty, FAULTY_COMMIT, &result) ? result : unit_commit(faulty->inner_unit);
+    return fails(faulty, FAULTY_SUBMIT, &result) ? result : unit_submit(faulty->inner_unit, here);
+}
+
+/* What the store behind it has not told is not durable. */
+static bool done(struct unit_of_work *unit, enum store_result *result)
+{
+    struct faulty_store *faulty = faulty_of(unit);
+    if (faulty->is_held)
+        return false;
+    if (!fails(faulty, FAULTY_DONE, result))
+        return unit_done(faulty->inner_unit, result);
+    faulty->inner_unit->is_under_way = false;
+    faulty->inner_unit->is_lost = true;
+    return true;
+}
+
+static void wait_(struct unit_of_work *unit)
+{
+    faulty_of(unit)->is_held = false;
+    unit_wait(faulty_of(unit)->inner_unit);
+}
+
+static int fd(const struct unit_of_work *unit)
+{
+    return unit_fd(((const struct faulty_store *)unit)->inner_unit);
 }
 
 static void rollback(struct unit_of_work *unit)
@@ -133,7 +157,10 @@ static const struct unit_of_work_ops unit_ops = {
     .recall = recall,
     .remember = remember,
     .last_seq = last_seq,
-    .commit = commit,
+    .submit = submit,
+    .done = done,
+    .wait = wait_,
+    .fd = fd,
     .rollback = rollback,
 };
 
@@ -180,7 +207,7 @@ static const struct reader_ops reader_ops = {
 void faulty_store_init(struct faulty_store *faulty, struct unit_of_work *unit,
                        struct reader *reader)
 {
-    *faulty = (struct faulty_store){.unit = {&unit_ops, unit->is_open},
+    *faulty = (struct faulty_store){.unit = {.ops = &unit_ops, .is_open = unit->is_open},
                                     .reader = {.ops = &reader_ops},
                                     .inner_unit = unit,
                                     .inner_reader = reader};

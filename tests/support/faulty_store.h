@@ -18,8 +18,9 @@ enum faulty_call {
     FAULTY_APPEND,
     FAULTY_RECALL,
     FAULTY_REMEMBER,
-    FAULTY_COMMIT,
-    FAULTY_READ /* any function of the reader */
+    FAULTY_SUBMIT,
+    FAULTY_DONE, /* works with a store alone whose units become durable when unit_done says so */
+    FAULTY_READ  /* any function of the reader */
 };
 
 struct faulty_store {
@@ -31,6 +32,7 @@ struct faulty_store {
     uint64_t countdown;    /* it fails when this comes to 0; 0: none is to fail */
     enum store_result failure;
     uint64_t failures; /* how many calls have failed */
+    bool is_held;      /* unit_done tells of nothing until unit_wait, or somebody lets go */
 };
 
 /* Both ports are the caller's and outlive it. No call fails until faulty_store_fail. */

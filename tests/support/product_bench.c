@@ -50,7 +50,6 @@ static void move_line(struct bench *bench, const struct event *event)
         line = line_of(bench, allocated->orderid, allocated->qty);
         line->batchref = allocated->batchref;
         line->seq = event->seq;
-        line->older_seq = product_batch(bench->product, allocated->batchref)->newest;
         break;
     }
     case MESSAGE_DEALLOCATED:
@@ -89,10 +88,8 @@ void bench_happen_as_told(struct bench *bench, const char *told)
                           : event.type == MESSAGE_DEALLOCATED ? event.as.deallocated.orderid
                                                               : text_none();
     const struct order_line *line = bench_find_line(bench, orderid);
-    if (line != NULL) {
+    if (line != NULL)
         event.line_seq = line->seq;
-        event.older_seq = line->older_seq;
-    }
     bench_happen(bench, event);
 }
 

@@ -1,10 +1,13 @@
 #include "tests/support/sample_store.h"
 
 #include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PRODUCTS 5u
@@ -35,6 +38,67 @@ void sample_directory_remove(const char *directory)
 {
     int rc = nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     assert(rc == 0);
+}
+
+/* Zeros are left out, as most of a journal's file is. */
+static void copy_file(int from, int to, const char *name)
+{
+    static char bytes[64 * 1024];
+    static const char zeros[sizeof bytes];
+    struct stat status;
+    ssize_t got = 0;
+    int in = openat(from, name, O_RDONLY | O_CLOEXEC);
+    int out = openat(to, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool is_done = in >= 0 && out >= 0 && fstat(in, &status) == 0;
+    for (off_t at = 0; is_done && (got = pread(in, bytes, sizeof bytes, at)) > 0; at += got)
+        is_done =
+            memcmp(bytes, zeros, (size_t)got) == 0 || pwrite(out, bytes, (size_t)got, at) == got;
+    is_done = is_done && got == 0 && ftruncate(out, status.st_size) == 0;
+    assert(is_done);
+    close(in);
+    close(out);
+}
+
+static void for_each_name(int directory, int other, void (*act)(int, int, const char *))
+{
+    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *names = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
+    assert(names != NULL);
+    while ((entry = readdir(names)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            act(directory, other, entry->d_name);
+    closedir(names);
+}
+
+static void copy_entry(int from, int to, const char *name)
+{
+    struct stat status;
+    int rc = fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW);
+    assert(rc == 0);
+    if (!S_ISDIR(status.st_mode)) {
+        copy_file(from, to, name);
+        return;
+    }
+    int inner_from = openat(from, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    rc = mkdirat(to, name, 0700);
+    int inner_to = openat(to, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert(rc == 0 && inner_from >= 0 && inner_to >= 0);
+    for_each_name(inner_from, inner_to, copy_entry);
+    close(inner_from);
+    close(inner_to);
+}
+
+void sample_directory_copy(const char *from, const char *to)
+{
+    sample_directory_remove(to);
+    int rc = mkdir(to, 0700);
+    int from_fd = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int to_fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert(rc == 0 && from_fd >= 0 && to_fd >= 0);
+    for_each_name(from_fd, to_fd, copy_entry);
+    close(from_fd);
+    close(to_fd);
 }
 
 /* ---- talking ---- */
@@ -72,7 +136,7 @@ const char *sample_ask(struct sample *sample, const char *line)
 {
     struct bus *bus = sample->fakes->bus;
     struct request request = build_request(line);
-    bus_handle(bus, &request);
+    bus_handle(bus, &request, NULL);
     if (bus_commit(bus) == STORE_BROKEN)
         return NULL;
     bus_publish(bus);

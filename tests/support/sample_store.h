@@ -22,6 +22,9 @@ struct sample {
 void sample_directory_make(char out[128]);
 void sample_directory_remove(const char *directory);
 
+/* Makes `to`, an existing directory, hold what `from` holds and nothing else. */
+void sample_directory_copy(const char *from, const char *to);
+
 /* Of all that are opened: how far the tables may be behind the log. */
 #define SAMPLE_EVENTS_BEHIND 25u
 extern uint64_t sample_events_behind;

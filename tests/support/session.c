@@ -172,32 +172,78 @@ static void count_seen(struct session *session, const struct request *requests, 
         seen->events[session->model->events[i].type]++;
 }
 
-bool session_group(struct session *session, const struct request *requests, size_t count)
+/* A part of a group that is sent as one of its own. */
+struct part {
+    const struct request *requests;
+    size_t count;
+    bool is_lost; /* a call of the store failed for it */
+};
+
+static void handle_part(struct session *session, struct part *part)
+{
+    uint64_t failures = session->faulty.failures;
+    for (size_t i = 0; i < part->count; i++)
+        bus_handle(session->fakes->bus, &part->requests[i], NULL);
+    part->is_lost = part->is_lost || session->faulty.failures != failures;
+}
+
+static void submit_part(struct session *session, struct part *part, bool here)
+{
+    uint64_t failures = session->faulty.failures;
+    bus_submit(session->fakes->bus, here);
+    part->is_lost = part->is_lost || session->faulty.failures != failures;
+}
+
+/* Waits for the part that was sent, and holds it against the model. One that is lost here takes the
+ * next along. */
+static bool take_part(struct session *session, struct part *part, struct part *next)
 {
     struct bus *bus = session->fakes->bus;
     struct model *model = session->model;
     uint64_t failures = session->faulty.failures;
-    for (size_t i = 0; i < count; i++)
-        bus_handle(bus, &requests[i]);
-    enum store_result result = bus_commit(bus);
+    enum store_result result = STORE_OK;
+    if (session->faulty.unit.is_under_way)
+        unit_wait(&session->faulty.unit);
+    bool same = bus_take(bus, &result);
+    bool is_lost_now = session->faulty.failures != failures;
+    part->is_lost = part->is_lost || is_lost_now;
+    next->is_lost = next->is_lost || is_lost_now;
     bus_publish(bus);
-    bool is_lost = session->faulty.failures != failures;
-
-    bool same = (result != STORE_OK) == is_lost;
+    same = same && (result != STORE_OK) == part->is_lost;
     if (!same)
-        notation_add(&session->complaint, "bus_commit said %d\n", (int)result);
+        notation_add(&session->complaint, "the bus said %d\n", (int)result);
     size_t before = model->event_count;
     model->now_ms = session->fakes->clock.now_ms;
     if (before > 0 && model->events[before - 1].time_ms > model->now_ms)
         model->now_ms = model->events[before - 1].time_ms; /* time never goes back in the log */
-    for (size_t i = 0; i < count && same; i++)
-        same = compare_reply(session, &requests[i], i, is_lost);
+    for (size_t i = 0; i < part->count && same; i++)
+        same = compare_reply(session, &part->requests[i], i, part->is_lost);
     same = same && compare_events(session, before);
     if (!same)
-        tell_group(session, requests, count);
-    count_seen(session, requests, count, before);
+        tell_group(session, part->requests, part->count);
+    count_seen(session, part->requests, part->count, before);
     bus_end_group(bus);
+    return same;
+}
+
+bool session_group(struct session *session, const struct request *requests, size_t count)
+{
+    size_t split = session->split < count ? session->split : 0;
+    struct part first = {requests, split, false};
+    struct part rest = {requests + split, count - split, false};
+    struct part none = {NULL, 0, false};
+    bool same = true;
+    if (split > 0) {
+        handle_part(session, &first);
+        submit_part(session, &first, false);
+    }
+    handle_part(session, &rest);
+    if (split > 0)
+        same = take_part(session, &first, &rest);
+    submit_part(session, &rest, true);
+    same = take_part(session, &rest, &none) && same;
     faulty_store_fail(&session->faulty, FAULTY_ANY, 0, STORE_OK);
+    session->split = 0;
     return same;
 }
 
@@ -267,7 +313,7 @@ static void ask_everything(struct query_list *queries, const struct model *model
 
 static const struct reply *answer(struct session *session, const struct request *query)
 {
-    bus_handle(session->fakes->bus, query);
+    bus_handle(session->fakes->bus, query, NULL);
     bus_commit(session->fakes->bus);
     return bus_reply(session->fakes->bus, 0);
 }

@@ -23,6 +23,8 @@ struct session {
     struct notation expected; /* scratch memory */
     struct notation actual;
     struct notation complaint; /* what differed, with the group in which it did */
+    size_t split;              /* of the next group: so many go ahead as a group of their own, and
+                                  the others are handled while that is made durable */
     struct seen *seen;         /* of the caller: what groups asked for and brought about; or NULL */
 };
 
@@ -34,10 +36,11 @@ void session_destroy(struct session **session);
 void session_stop(struct session *session);
 void session_restart(struct session *session, struct unit_of_work *unit, struct reader *reader);
 
-/* Takes the requests through the bus as one group and compares replies and published events with
- * the model's. A call that was ordered to fail (session->faulty; no reading one) must fail the
- * whole group; the order ends with the group. False: something differed, session->complaint says
- * what. Requires: at most GROUP_MAX requests, whose texts outlive the session. */
+/* Takes the requests through the bus as one group, or two (split), and compares replies and
+ * published events with the model's. A call that was ordered to fail (session->faulty; no reading
+ * one) must fail the whole group, and where it is the end of the first also the second; the order
+ * ends with them. False: something differed, session->complaint says what. Requires: at most
+ * GROUP_MAX requests, whose texts outlive the session. */
 bool session_group(struct session *session, const struct request *requests, size_t count);
 
 /* Compares the answers to all queries that the model can think of, and looks that no unit of stock

@@ -96,9 +96,8 @@ static void add_batch(struct contract *c, const struct batch *batch)
     char eta[DATE_TEXT_LEN + 1] = "-";
     if (!date_is_none(batch->eta))
         date_format(batch->eta, eta);
-    notation_add(&c->answer, " %.*s:%" PRIu32 "/%" PRIu32 ":%s age=%" PRIu64 " newest=%" PRIu64,
-                 TEXT_ARG(batch->ref), batch_available(batch), batch->qty, eta, batch->age,
-                 batch->newest);
+    notation_add(&c->answer, " %.*s:%" PRIu32 "/%" PRIu32 ":%s age=%" PRIu64, TEXT_ARG(batch->ref),
+                 batch_available(batch), batch->qty, eta, batch->age);
 }
 
 static void ask_product(struct contract *c, const char *sku)
@@ -164,8 +163,7 @@ static void ask_line(struct contract *c, const char *key)
         notation_add(&c->answer, " waits seq=%" PRIu64, line.seq);
         return;
     }
-    notation_add(&c->answer, " %.*s seq=%" PRIu64 " older=%" PRIu64, TEXT_ARG(line.batchref),
-                 line.seq, line.older_seq);
+    notation_add(&c->answer, " %.*s seq=%" PRIu64, TEXT_ARG(line.batchref), line.seq);
     struct product *product = NULL;
     assert_int_equal(unit_product(c->unit, line.sku, &product), STORE_OK);
     assert_non_null(product_batch(product, line.batchref)); /* it was loaded with the line */
@@ -190,8 +188,8 @@ static void ask_newest(struct contract *c, const char *what)
     for (size_t i = 0; i < count; i++) {
         assert_true(text_equal(lines[i].batchref, ref));
         assert_true(text_equal(lines[i].sku, product_sku(product)));
-        notation_add(&c->answer, "%s%.*s:%" PRIu32 "@%" PRIu64 "<%" PRIu64, i > 0 ? " " : "",
-                     TEXT_ARG(lines[i].orderid), lines[i].qty, lines[i].seq, lines[i].older_seq);
+        notation_add(&c->answer, "%s%.*s:%" PRIu32 "@%" PRIu64, i > 0 ? " " : "",
+                     TEXT_ARG(lines[i].orderid), lines[i].qty, lines[i].seq);
     }
 }
 

@@ -86,12 +86,12 @@ def pulse(topic=b"Welcome/", seq=0):
     return message(topic, pack({"seq": seq, "time": 1}))
 
 
-def pour(connection, data, size_max):
-    """Sends it again and again, up to so many bytes, or until nobody takes any more. Returns how
-    much was taken."""
+def pour(connection, data, size_max, stalled_s=STALLED_S):
+    """Sends it again and again, up to so many bytes, or until nobody has taken any more for so many
+    seconds. Returns how much was taken."""
     sent, view = 0, memoryview(data)
     connection.setblocking(False)
-    while sent < size_max and select.select([], [connection], [], STALLED_S)[1]:
+    while sent < size_max and select.select([], [connection], [], stalled_s)[1]:
         sent += connection.send(view[sent % len(view):])
     connection.settimeout(DEADLINE_S)
     return sent

@@ -16,7 +16,7 @@ import msgpack
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fake_node import (DEADLINE_S, FakeNode, Running, command, event, free_endpoint, pack,
                        run)
-from liar import Liar, Measured, message, pour, pulse, reply, sanitizer_factor
+from liar import STALLED_S, Liar, Measured, message, pour, pulse, reply, sanitizer_factor
 
 import zmtp
 
@@ -254,12 +254,12 @@ class Sizes(unittest.TestCase):
     def setUp(self):
         self.is_stuck = threading.Event()
 
-    def pour_numbered(self, connection, make, count):
-        """All of them, and tells when nobody takes any more."""
+    def pour_numbered(self, connection, make, count, stalled_s=STALLED_S):
+        """All of them, and tells when nobody has taken any more for so many seconds."""
         data = b""
         for number in range(count):
             data = make(number)
-            sent = pour(connection, data, len(data))
+            sent = pour(connection, data, len(data), stalled_s)
             if sent < len(data):
                 self.is_stuck.set()
                 connection.sendall(data[sent:])
@@ -343,12 +343,15 @@ class Sizes(unittest.TestCase):
         self.assertEqual(status, 0, errors)
 
     def test_replies_wait_at_the_server(self):
-        count, pad = 200, "x" * (MIB - 1000)
+        """A reader that is slow for longer than --timeout is no timeout. It is long enough for the first
+        reply to come on a busy machine."""
+        count, pad, timeout_s = 200, "x" * (MIB - 1000), 5
 
         def lie(connection):
             requests = [zmtp.receive_message(connection) for _ in range(count)]
-            self.pour_numbered(connection, lambda n: reply(requests[n], {"ok": True, "n": n, "pad": pad}), count)
-        lines, end = self.slow_reader(lie, b"ROUTER", "--timeout", "0.5", "-", stdin=b'{"type":"Ping"}' * count)
+            self.pour_numbered(connection, lambda n: reply(requests[n], {"ok": True, "n": n, "pad": pad}), count,
+                               stalled_s=timeout_s + 1)
+        lines, end = self.slow_reader(lie, b"ROUTER", "--timeout", str(timeout_s), "-", stdin=b'{"type":"Ping"}' * count)
         self.check("%d MiB of replies, not read" % count, "request", end, status=0)
         self.assertEqual([line.get("n") for line in lines], list(range(count)))
 

@@ -220,7 +220,7 @@ static void pages_of_a_big_value(void **state)
     expect(f, "is outside of the file");
     put(f, number, 8, get(f, value_at(f, big_node(f, BIGGER)), 8));
     expect(f, "is used twice");
-    put(f, number, 8, get(f, table_at(f, "events") + TREE_ROOT, 8));
+    put(f, number, 8, get(f, table_at(f, "lines") + TREE_ROOT, 8));
     expect(f, "is used twice");
     put(f, big_page(f, BIG) + HEAD_NUMBER, 8, 7777);
     expect(f, "of table waiting");

@@ -4,6 +4,7 @@
 #include "store/lmdb/store.h"
 #include "tests/support/disk_store.h"
 #include "tests/support/fake_parts.h"
+#include "tests/support/sample_store.h"
 #include "tests/support/store_contract_fixture.h"
 
 #include <dirent.h>
@@ -127,13 +128,7 @@ static void a_directory_is_made_for_its_owner_alone(void **state)
     snprintf(nowhere.directory, sizeof nowhere.directory, "%.40s/node.lock", disk->directory);
     expect_refused(&nowhere, "Not a directory");
 
-    const char *files[] = {"data.mdb", "lock.mdb", "node.lock"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s/%s", inner.directory, files[i]);
-        assert_int_equal(unlink(path), 0);
-    }
-    assert_int_equal(rmdir(inner.directory), 0);
+    sample_directory_remove(inner.directory);
     disk_store_destroy(disk);
 }
 
@@ -191,44 +186,63 @@ static void a_store_knows_whether_it_is_in_its_place(void **state)
 
 /* ---- a full store ---- */
 
-static void a_full_store_takes_nothing_and_goes_on(void **state)
+/* Groups of one batch each, until the tables have no room for what the journal has. */
+static unsigned fill_tables(struct contract *c)
+{
+    enum store_result result = STORE_OK;
+    unsigned filled = 0;
+    for (; filled < 100000; filled++) {
+        result = unit_begin(c->unit, 1);
+        if (result != STORE_OK)
+            break;
+        struct product *product;
+        struct text body;
+        struct event event = build_event(contract_text(c, "BatchCreated x%u 1 -", filled));
+        assert_int_equal(unit_product(c->unit, text_of("RED"), &product), STORE_OK);
+        assert_int_equal(unit_append(c->unit, product, &event, &body), STORE_OK);
+        assert_int_equal(unit_commit(c->unit), STORE_OK);
+        arena_reset(c->arena);
+    }
+    assert_int_equal(result, STORE_FULL);
+    return filled;
+}
+
+static void full_tables_take_nothing_and_go_on_with_more_room(void **state)
 {
     (void)state;
     struct contract c;
     disk_store_options.map_size_bytes = (size_t)1024 * 1024;
     contract_open(&c, &disk_store_factory);
     GROUP(&c, "CreateBatch b1 RED 5", "Allocate o1 RED 1 id=i1");
-    struct notation before = {0};
-    struct notation after = {0};
-    contract_dump(&c, &before);
-    for (int round = 0; round < 2; round++) {
-        contract_begin(&c, 1);
-        struct product *product;
-        assert_int_equal(unit_product(c.unit, text_of("RED"), &product), STORE_OK);
-        enum store_result result = STORE_OK;
-        for (unsigned i = 0; i < 100000 && result == STORE_OK; i++) {
-            struct event event = build_event(contract_text(&c, "BatchCreated x%u 1 -", i));
-            struct text body;
-            result = unit_append(c.unit, product, &event, &body);
-        }
-        assert_int_equal(result, STORE_FULL);
-        unit_rollback(c.unit);
-        notation_clear(&after);
-        contract_dump(&c, &after);
-        assert_string_equal(notation_text(&after), notation_text(&before));
-        contract_reopen(&c);
-    }
+    unsigned filled = fill_tables(&c);
+    assert_true(filled > 1000);
+    const char *stock = contract_text(&c, "seq=%u products=1 waiting=0", 2 + filled);
+    EXPECT(&c, "figures", stock);
+    assert_int_equal(unit_begin(c.unit, 1), STORE_FULL); /* nothing is lost by it */
+    EXPECT(&c, "figures", stock);
+    struct disk_store *disk = c.store;
+    lmdb_store_close(&disk->store);
+    /* Nor by a start, which has no room either, if it needs any: the last slices may have fitted.
+     */
+    if (disk_store_open(disk))
+        lmdb_store_close(&disk->store);
+    else
+        assert_non_null(strstr(disk->error, "no space left"));
+    disk->options.map_size_bytes = MAP_BYTES;
+    assert_true(disk_store_open(disk));
+    c.unit = lmdb_store_unit(disk->store);
+    c.reader = lmdb_store_reader(disk->store);
+    EXPECT(&c, "figures", stock);
     GROUP(&c, "Allocate o2 RED 1");
-    EXPECT(&c, "GetStock RED", "ok RED v3 available=3 b1:3/5:- exhausted=0");
-    notation_release(&before);
-    notation_release(&after);
+    EXPECT(&c, "GetAllocations o2", "ok RED:1:b1");
     contract_close(&c);
     disk_store_options.map_size_bytes = MAP_BYTES;
 }
 
 /* ---- damage ---- */
 
-static void a_file_that_was_cut_is_refused(void **state)
+/* Tables follow from the journal. */
+static void tables_that_were_cut_are_made_anew(void **state)
 {
     (void)state;
     struct contract c;
@@ -239,30 +253,24 @@ static void a_file_that_was_cut_is_refused(void **state)
     lmdb_store_close(&disk->store);
     char path[128];
     snprintf(path, sizeof path, "%s/data.mdb", disk->directory);
-    int file = open(path, O_RDWR | O_CLOEXEC);
     struct stat status;
-    assert_int_equal(fstat(file, &status), 0);
-    size_t size = (size_t)status.st_size;
-    char *whole = malloc(size);
-    assert_non_null(whole);
-    assert_int_equal(pread(file, whole, size, 0), size);
-    const size_t cuts[] = {0,    1,    100,      4095,        4096,    5000,
-                           8191, 8192, size / 2, size - 4096, size - 1};
-    unsigned refused = 0;
+    assert_int_equal(stat(path, &status), 0);
+    off_t size = status.st_size;
+    const off_t cuts[] = {0, 1, 100, 4095, 4096, 5000, 8191, 8192, size / 2, size - 4096, size - 1};
+    unsigned rebuilt = 0;
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-        assert_int_equal(ftruncate(file, (off_t)cuts[i]), 0);
-        if (disk_store_open(disk)) { /* there was no more than a free page */
-            lmdb_store_close(&disk->store);
-        } else {
-            assert_non_null(strstr(disk->error, "damaged"));
-            refused++;
-        }
-        assert_int_equal(ftruncate(file, 0), 0);
-        assert_int_equal(pwrite(file, whole, size, 0), size);
+        assert_int_equal(truncate(path, cuts[i]), 0);
+        if (!disk_store_open(disk))
+            fail_msg("cut at %lld: %s", (long long)cuts[i], disk->error);
+        rebuilt += lmdb_store_why_rebuilt(disk->store) != NULL;
+        c.unit = lmdb_store_unit(disk->store);
+        c.reader = lmdb_store_reader(disk->store);
+        EXPECT(&c, "figures", "seq=20 products=1 waiting=0");
+        EXPECT(&c, "GetBatch b19", "ok RED b19:5/5:-");
+        lmdb_store_close(&disk->store);
     }
-    assert_true(refused >= sizeof cuts / sizeof *cuts - 2);
-    close(file);
-    free(whole);
+    assert_true(rebuilt >= sizeof cuts / sizeof *cuts - 3); /* an empty one is a new one */
+    assert_int_equal(unlink(path), 0);
     assert_true(disk_store_open(disk));
     c.unit = lmdb_store_unit(disk->store);
     c.reader = lmdb_store_reader(disk->store);
@@ -270,10 +278,31 @@ static void a_file_that_was_cut_is_refused(void **state)
     contract_close(&c);
 }
 
+static void a_store_without_its_journal_is_refused(void **state)
+{
+    (void)state;
+    struct contract c;
+    contract_open(&c, &disk_store_factory);
+    GROUP(&c, "CreateBatch b1 RED 5");
+    struct disk_store *disk = c.store;
+    lmdb_store_close(&disk->store);
+    char journal[128];
+    char elsewhere[128];
+    snprintf(journal, sizeof journal, "%s/journal", disk->directory);
+    snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", disk->directory);
+    assert_int_equal(rename(journal, elsewhere), 0);
+    expect_refused(disk, "has no journal");
+    assert_int_equal(mkdir(journal, 0700), 0); /* nor is an empty one made into a new one */
+    expect_refused(disk, "damaged");
+    assert_int_equal(rmdir(journal), 0);
+    assert_int_equal(rename(elsewhere, journal), 0);
+    assert_true(disk_store_open(disk));
+    contract_close(&c);
+}
+
 /* One record, as it is and as it was made. */
 struct damage {
     const char *table;
-    unsigned flags;
     char key[512];
     size_t key_len;
     char value[2048];
@@ -291,23 +320,6 @@ static MDB_env *open_file(const struct disk_store *disk)
     return env;
 }
 
-/* Each transaction writes the counters with its own number, or the store is refused for that. */
-static void write_stamp(MDB_txn *txn)
-{
-    MDB_dbi table;
-    MDB_val k = {strlen(LMDB_META_KEY), (void *)(uintptr_t)LMDB_META_KEY};
-    MDB_val v;
-    struct record record;
-    struct meta meta;
-    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &table), 0);
-    assert_int_equal(mdb_get(txn, table, &k, &v), 0);
-    if (!record_get_meta(text_of(LMDB_META_KEY), lmdb_text(v), &meta))
-        return; /* it is the one that was damaged */
-    meta.txn = mdb_txn_id(txn);
-    record_put_meta(&record, text_of(LMDB_META_KEY), &meta);
-    assert_int_equal(lmdb_put(txn, table, text_of(LMDB_META_KEY), &record), 0);
-}
-
 /* Puts bytes in the place of the record's value. */
 static void write_value(const struct disk_store *disk, const struct damage *record,
                         const char *value, size_t len)
@@ -318,16 +330,15 @@ static void write_value(const struct disk_store *disk, const struct damage *reco
     MDB_val k = {record->key_len, (void *)(uintptr_t)record->key};
     MDB_val v = {len, (void *)(uintptr_t)value};
     assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-    assert_int_equal(mdb_dbi_open(txn, record->table, record->flags, &table), 0);
+    assert_int_equal(mdb_dbi_open(txn, record->table, 0, &table), 0);
     assert_int_equal(mdb_put(txn, table, &k, &v, 0), 0);
-    write_stamp(txn);
     assert_int_equal(mdb_txn_commit(txn), 0);
     mdb_env_close(env);
 }
 
 /* Record `index` of a table; false: it has not so many. */
-static bool read_record(const struct disk_store *disk, const char *name, unsigned flags,
-                        unsigned index, struct damage *out)
+static bool read_record(const struct disk_store *disk, const char *name, unsigned index,
+                        struct damage *out)
 {
     MDB_env *env = open_file(disk);
     MDB_txn *txn;
@@ -336,12 +347,12 @@ static bool read_record(const struct disk_store *disk, const char *name, unsigne
     MDB_val k;
     MDB_val v;
     assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
-    assert_int_equal(mdb_dbi_open(txn, name, flags, &table), 0);
+    assert_int_equal(mdb_dbi_open(txn, name, 0, &table), 0);
     assert_int_equal(mdb_cursor_open(txn, table, &cursor), 0);
     int rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
     for (unsigned i = 0; i < index && rc == 0; i++)
         rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
-    *out = (struct damage){.table = name, .flags = flags};
+    *out = (struct damage){.table = name};
     if (rc == 0) {
         assert_true(k.mv_size <= sizeof out->key && v.mv_size <= sizeof out->value);
         out->key_len = k.mv_size;
@@ -404,7 +415,7 @@ struct damaged_store {
     struct contract contract;
     struct disk_store *disk;
     char *answers[QUESTIONS]; /* of the whole store */
-    unsigned refused;
+    unsigned rebuilt;
     unsigned noticed;
 };
 
@@ -420,38 +431,46 @@ static void fill_log(struct contract *c)
     contract_commit(c);
 }
 
-/* With this value in the record, the store is refused. Where it is too large to be looked at as a
- * whole, it is refused or every answer is right or says that there is damage, and one of them
- * does. */
+/* Returns how many answers say that there is damage; all others are right. */
+static unsigned ask_all(struct damaged_store *damaged, const struct damage *record)
+{
+    struct contract *c = &damaged->contract;
+    unsigned noticed = 0;
+    c->unit = lmdb_store_unit(damaged->disk->store);
+    c->reader = lmdb_store_reader(damaged->disk->store);
+    for (size_t i = 0; i < QUESTIONS; i++) {
+        const char *answer = contract_ask(c, questions[i]);
+        if (strstr(answer, "damaged") != NULL)
+            noticed++;
+        else if (strcmp(answer, damaged->answers[i]) != 0)
+            fail_msg("%s: %s => %s", record->table, questions[i], answer);
+    }
+    return noticed;
+}
+
+/* With this value in the record the tables are made anew. Where they are too large to be looked at
+ * as a whole, every answer is right or says that there is damage, and one of them does, if they
+ * were not made anew all the same. */
 static void try_value(struct damaged_store *damaged, const struct damage *record, const char *value,
                       size_t len)
 {
-    struct contract *c = &damaged->contract;
-    write_value(damaged->disk, record, value, len);
-    damaged->disk->options.check_bytes = UINT64_MAX;
-    expect_refused(damaged->disk, "damaged");
-    damaged->disk->options.check_bytes = 0;
-    if (disk_store_open(damaged->disk)) {
-        unsigned noticed = 0;
-        c->unit = lmdb_store_unit(damaged->disk->store);
-        c->reader = lmdb_store_reader(damaged->disk->store);
-        for (size_t i = 0; i < QUESTIONS; i++) {
-            const char *answer = contract_ask(c, questions[i]);
-            if (strstr(answer, "damaged") != NULL)
-                noticed++;
-            else if (strcmp(answer, damaged->answers[i]) != 0)
-                fail_msg("%s: %s => %s", record->table, questions[i], answer);
-        }
-        if (noticed == 0)
-            fail_msg("nobody noticed a damaged record of %s", record->table);
-        damaged->noticed++;
-        lmdb_store_close(&damaged->disk->store);
-    } else {
-        assert_non_null(strstr(damaged->disk->error, "damaged"));
-        damaged->refused++;
-    }
-    arena_reset(c->arena);
-    write_value(damaged->disk, record, record->value, record->value_len);
+    struct disk_store *disk = damaged->disk;
+    write_value(disk, record, value, len);
+    disk->options.check_bytes = 0;
+    assert_true(disk_store_open(disk));
+    unsigned noticed = ask_all(damaged, record);
+    bool is_rebuilt = lmdb_store_why_rebuilt(disk->store) != NULL;
+    if ((noticed > 0) == is_rebuilt)
+        fail_msg("%u noticed a damaged record of %s", noticed, record->table);
+    *(is_rebuilt ? &damaged->rebuilt : &damaged->noticed) += 1;
+    lmdb_store_close(&disk->store);
+    write_value(disk, record, value, len);
+    disk->options.check_bytes = UINT64_MAX;
+    assert_true(disk_store_open(disk));
+    assert_non_null(lmdb_store_why_rebuilt(disk->store));
+    assert_int_equal(ask_all(damaged, record), 0);
+    lmdb_store_close(&disk->store);
+    arena_reset(damaged->contract.arena);
 }
 
 static void try_record(struct damaged_store *damaged, const struct damage *record,
@@ -477,15 +496,12 @@ static void damaged_records_are_noticed(void **state)
 {
     (void)state;
     enum { RECORDS_MAX = 8 }; /* of a table */
-    static const struct {
-        const char *name;
-        unsigned flags;
-    } tables[] = {
-#define TABLE(name, flags, what) {#name, flags},
+    static const char *const tables[] = {
+#define TABLE(upper, lower, what) #lower,
         LMDB_TABLES(TABLE)
 #undef TABLE
     };
-    struct damaged_store damaged = {.refused = 0};
+    struct damaged_store damaged = {.rebuilt = 0};
     struct contract *c = &damaged.contract;
     disk_store_options.ids_kept = 100; /* so that it is opened fast */
     contract_open(c, &disk_store_factory);
@@ -499,17 +515,16 @@ static void damaged_records_are_noticed(void **state)
         struct damage record;
         struct damage neighbour = {.table = NULL};
         unsigned index = 0;
-        unsigned flags = tables[table].flags;
         for (; index < RECORDS_MAX; index++) {
-            if (!read_record(damaged.disk, tables[table].name, flags, index, &record))
+            if (!read_record(damaged.disk, tables[table], index, &record))
                 break;
             try_record(&damaged, &record, neighbour.table != NULL ? &neighbour : NULL);
             neighbour = record;
         }
         assert_true(index > 0); /* no table is left out */
     }
-    print_message("%u refused, %u noticed\n", damaged.refused, damaged.noticed);
-    assert_true(damaged.refused > 0 && damaged.noticed > 0);
+    print_message("%u rebuilt, %u noticed\n", damaged.rebuilt, damaged.noticed);
+    assert_true(damaged.rebuilt > 0 && damaged.noticed > 0);
     assert_true(disk_store_open(damaged.disk)); /* all is as it was */
     c->unit = lmdb_store_unit(damaged.disk->store);
     c->reader = lmdb_store_reader(damaged.disk->store);
@@ -529,8 +544,9 @@ int main(void)
         cmocka_unit_test(a_directory_is_made_for_its_owner_alone),
         cmocka_unit_test(a_second_node_is_refused),
         cmocka_unit_test(a_store_knows_whether_it_is_in_its_place),
-        cmocka_unit_test(a_full_store_takes_nothing_and_goes_on),
-        cmocka_unit_test(a_file_that_was_cut_is_refused),
+        cmocka_unit_test(full_tables_take_nothing_and_go_on_with_more_room),
+        cmocka_unit_test(tables_that_were_cut_are_made_anew),
+        cmocka_unit_test(a_store_without_its_journal_is_refused),
         cmocka_unit_test(damaged_records_are_noticed),
     };
     int failed = store_contract_run("lmdb_store", &disk_store_factory);

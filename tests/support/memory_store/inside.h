@@ -33,6 +33,7 @@ struct memory_list {
     void **items;
     size_t count;
     size_t committed; /* of them */
+    size_t submitted; /* that are to be committed next */
     size_t retired;   /* items behind the last one: rolled back, but callers may still hold them */
     size_t capacity;
 };

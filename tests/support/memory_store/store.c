@@ -112,17 +112,18 @@ static enum store_result find_line(struct unit_of_work *unit, struct text orderi
     return STORE_OK;
 }
 
-/* The newest allocation, from `seq` down a batch's chain, whose line still stands where that
- * event put it; NULL at the end. */
-static const struct event *newest_live(const struct memory_store *store, uint64_t seq)
+/* The newest allocation to a batch, before `seq`, whose line still stands where that event put it;
+ * NULL: there is none. */
+static const struct event *newest_live(const struct memory_store *store, struct text ref,
+                                       uint64_t seq)
 {
-    while (seq != 0) {
+    while (--seq > 0) {
         const struct memory_record *record = memory_record_at(store, seq);
         const struct event *event = &record->event;
-        if (memory_table_find(&store->state.lines, event->as.allocated.orderid, event->sku) ==
-            record)
+        if (event->type == MESSAGE_ALLOCATED && text_equal(event->as.allocated.batchref, ref) &&
+            memory_table_find(&store->state.lines, event->as.allocated.orderid, event->sku) ==
+                record)
             return event;
-        seq = event->older_seq;
     }
     return NULL;
 }
@@ -133,23 +134,22 @@ static enum store_result newest_lines(struct unit_of_work *unit, const struct pr
 {
     (void)product;
     struct memory_store *store = store_of(unit);
-    size_t needed = 0;
-    uint64_t held = 0;
-    const struct event *event = newest_live(store, batch->newest);
-    for (; event != NULL && held < units; event = newest_live(store, event->older_seq)) {
-        held += event->as.allocated.qty;
-        needed++;
-    }
-    struct order_line *lines = arena_alloc(store->arena, needed * sizeof *lines);
-    if (lines == NULL)
-        return STORE_FAILED;
-    event = newest_live(store, batch->newest);
-    for (size_t i = 0; i < needed; i++) {
-        lines[i] = effect_of(event).line;
-        event = newest_live(store, event->older_seq);
+    struct order_line *lines = NULL;
+    size_t found = 0;
+    size_t capacity = 0;
+    uint64_t seq = store->records.count + 1;
+    const struct event *event;
+    for (uint64_t held = 0; held < units; held += lines[found++].qty) {
+        event = newest_live(store, batch->ref, seq);
+        assert(event != NULL); /* the batch holds as much as its lines */
+        seq = event->seq;
+        lines = arena_grow(store->arena, lines, found, &capacity, sizeof *lines);
+        if (lines == NULL)
+            return STORE_FAILED;
+        lines[found] = effect_of(event).line;
     }
     *out = lines;
-    *count = needed;
+    *count = found;
     return STORE_OK;
 }
 
@@ -162,8 +162,6 @@ static void complete_event(const struct memory_store *store, const struct produc
     event->time_ms = store->now_ms;
     event->sku = product_sku(product);
     event->version = product_totals(product)->version + 1;
-    if (event->type == MESSAGE_ALLOCATED)
-        event->older_seq = product_batch(product, event->as.allocated.batchref)->newest;
 }
 
 /* NULL: no memory. */
@@ -182,7 +180,6 @@ static struct memory_record *record_new(struct codec *codec, const struct event 
         return NULL;
     }
     record->event.line_seq = event->line_seq;
-    record->event.older_seq = event->older_seq;
     return record;
 }
 
@@ -277,12 +274,33 @@ static uint64_t last_seq(const struct unit_of_work *unit)
     return store->records.count;
 }
 
-static enum store_result commit(struct unit_of_work *unit)
+static enum store_result submit(struct unit_of_work *unit, bool here)
+{
+    (void)here;
+    struct memory_store *store = store_of(unit);
+    store->records.submitted = store->records.count;
+    store->replies.submitted = store->replies.count;
+    return STORE_OK;
+}
+
+static bool done(struct unit_of_work *unit, enum store_result *result)
 {
     struct memory_store *store = store_of(unit);
-    store->records.committed = store->records.count;
-    store->replies.committed = store->replies.count;
-    return STORE_OK;
+    store->records.committed = store->records.submitted;
+    store->replies.committed = store->replies.submitted;
+    *result = STORE_OK;
+    return true;
+}
+
+static void wait_(struct unit_of_work *unit)
+{
+    (void)unit; /* it is done at any time */
+}
+
+static int fd(const struct unit_of_work *unit)
+{
+    (void)unit;
+    return -1;
 }
 
 static void rollback(struct unit_of_work *unit)
@@ -308,7 +326,10 @@ static const struct unit_of_work_ops unit_ops = {
     .recall = recall,
     .remember = remember,
     .last_seq = last_seq,
-    .commit = commit,
+    .submit = submit,
+    .done = done,
+    .wait = wait_,
+    .fd = fd,
     .rollback = rollback,
 };
 
