@@ -416,8 +416,8 @@ static bool corrupt_journal(const struct truth *truth, uint64_t seed, struct cou
         unlink(path);
     enum fate fate = try_once(truth, file, bytes, &d, UINT64_MAX, has_tables ? with : without);
     free(bytes);
-    return fate == UNAFFECTED || fate == REFUSED || (has_tables && fate == DETECTED) ||
-           report(seed, file, &d, fate);
+    return fate == (has_tables ? UNAFFECTED : REBUILT) || fate == REFUSED ||
+           (has_tables && fate == DETECTED) || report(seed, file, &d, fate);
 }
 
 /* ---- an end of the journal that nobody was told of ---- */
