@@ -276,7 +276,8 @@ static void follow_tables(struct disk *disk, const struct trace_entry *entry)
     }
     if (is_tables && entry->kind == TRACE_WROTE && entry->at >= 2 * PAGE_BYTES)
         disk->has_made_tables = true;
-    if (entry->kind == TRACE_SYNCED && entry->name != NULL && strcmp(entry->name, ".") == 0 && disk->has_made_tables)
+    if (entry->kind == TRACE_SYNCED && entry->name != NULL && strcmp(entry->name, ".") == 0 &&
+        disk->has_made_tables)
         disk->makes_tables = false;
 }
 
