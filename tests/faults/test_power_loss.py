@@ -7,7 +7,7 @@ it lives one of the short lives below. The program power_loss makes of that the 
 leave, and judges each. Nothing would be shown if it could not fail: with a disk that lies about its
 syncs it must find something wrong.
 
-POWER_STATES (5,000) says how many states, POWER_SEED which ones; POWER_LIVES names some of the lives.
+POWER_STATES (2,000) says how many states, POWER_SEED which ones; POWER_LIVES names some of the lives.
 """
 
 import json
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from allocd import program
 from recorded import MEMORY, Recorded
 
-STATES = int(os.environ.get("POWER_STATES", "5000"))
+STATES = int(os.environ.get("POWER_STATES", "2000"))
 SEED = int(os.environ.get("POWER_SEED", "0")) or random.randrange(1, 2**31)
 WANTED = [name for name in os.environ.get("POWER_LIVES", "").split(",") if name]
 STATES_OF_A_LIFE = 2000
