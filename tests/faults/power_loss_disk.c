@@ -297,6 +297,7 @@ static void begin_file(struct disk *disk, int directory, const char *path)
     disk_must(fd >= 0, path);
     begin_name(disk, path);
     struct inode *inode = disk_name_of(disk, path)->now;
+    assert(inode != NULL);
     ssize_t len;
     while ((len = read(fd, bytes, sizeof bytes)) > 0) {
         size_t at = inode->len;
