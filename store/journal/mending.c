@@ -194,6 +194,18 @@ static void set_end(struct recovery *r)
         forget_unfinished_places(segments, info);
 }
 
+/* Zeros alone would do, if a sync never failed: after one that did, the system may take them for
+ * written, and the disk has what they were to replace. So the first bytes are a note, by which the
+ * next start sees that it has to write all of it again. The next entry takes its place. */
+static bool cut(int fd, uint64_t from, uint64_t to)
+{
+    unsigned char note[PART_ALIGNMENT];
+    if (from == to)
+        return true;
+    part_put_number(note, CUT_NOTE, sizeof note);
+    return disk_write(fd, note, sizeof note, from) && disk_write_zeros(fd, from + sizeof note, to);
+}
+
 /* Whoever only looks needs the lock too: what somebody else writes to cannot be judged. */
 static bool open_newest(struct recovery *r)
 {
@@ -214,9 +226,9 @@ static bool open_newest(struct recovery *r)
         return true;
     file->writer.spot = (struct layout_spot){segments->count, info->bytes, info->end};
     file->writer.chain = r->whole.seal;
-    if (!r->is_torn)
+    if (!r->is_torn && !r->has_cut_note)
         return true;
-    if (!disk_write_zeros(file->writer.fd, info->end, info->bytes))
+    if (!cut(file->writer.fd, info->end, info->bytes))
         return recovery_cannot(r, "write", name);
     CRASH_POINT(journal_cut);
     return true;

@@ -32,6 +32,7 @@
 #define PART_BODY_MAX ((size_t)1 << 20)
 #define PART_ALIGNMENT ((size_t)8)
 #define PART_MAGIC UINT64_C(0x7472615064636c61) /* "alcdPart" */
+#define CUT_NOTE UINT64_C(0x6568747543646c61)   /* in its place where an end was cut off */
 
 struct part {
     uint64_t number;

@@ -149,10 +149,7 @@ static uint64_t expected_number(const struct recovery *r)
     return r->before.number + (r->before.is_last ? 1 : 0);
 }
 
-/* Reads parts as long as they are whole and follow each other; r->at is then the place where none
- * is. A part that does not follow may be left of what an earlier start cut off: where the sync of
- * that failed, the system took the zeros for written, and the disk did not have them. A part of a
- * later entry than the one that is expected says that something was lost. */
+/* Reads parts as long as they are whole; r->at is then the place where none is. */
 static bool read_parts(struct recovery *r, size_t position)
 {
     for (;;) {
@@ -166,19 +163,16 @@ static bool read_parts(struct recovery *r, size_t position)
             return recovery_fail(r, "cannot read the journal: %s", strerror(errno));
         if (result == STORE_NOT_FOUND)
             return true;
-        if (!part_follows(&r->before, &part)) {
-            if (part.number <= expected_number(r))
-                return true;
+        if (!part_follows(&r->before, &part))
             return recovery_damaged(r, "an entry stands where entry %" PRIu64 " should follow",
                                     expected_number(r));
-        }
         note_part(r, position, &part);
     }
 }
 
 /* Looks at all that stands behind the last whole part. Nothing of an entry is written before all of
- * the one before it is durable (invariant 1): so a part of a later entry than the one that is
- * expected says that something between was lost. One of an earlier entry was cut off before. */
+ * the one before it is durable (invariant 1), and nothing before what was cut off is gone for good:
+ * so a part of another entry than the one that is expected says that something was lost. */
 static bool scan_rest(struct recovery *r, uint64_t end)
 {
     static const unsigned char zeros[PART_ALIGNMENT];
@@ -195,13 +189,18 @@ static bool scan_rest(struct recovery *r, uint64_t end)
             struct part part;
             if (memcmp(r->body + i, zeros, sizeof zeros) == 0)
                 continue;
+            uint64_t word = part_get_number(r->body + i, PART_ALIGNMENT);
+            if (word == CUT_NOTE && at + i == r->at) {
+                r->has_cut_note = true;
+                continue;
+            }
             r->is_torn = true;
-            if (part_get_number(r->body + i, 8) != PART_MAGIC)
+            if (word != PART_MAGIC)
                 continue;
             enum store_result result = segment_read_head(r->reader, at + i, &part);
             if (result == STORE_FAILED)
                 return recovery_fail(r, "cannot read the journal: %s", strerror(errno));
-            if (result == STORE_OK && part.number > expected)
+            if (result == STORE_OK && part.number != expected)
                 return recovery_damaged(
                     r, "entry %" PRIu64 " does not check, and entry %" PRIu64 " is there", expected,
                     part.number);

@@ -31,7 +31,8 @@ struct recovery {
     struct layout_spot entry_begin; /* of the entry of `before`; sizes are left 0 in these */
     struct layout_spot whole_begin; /* of the last whole entry; ordinal 0: nothing was read */
     struct layout_spot whole_end;
-    bool is_torn; /* something stands behind the last whole entry */
+    bool is_torn;      /* something stands behind the last whole entry */
+    bool has_cut_note; /* something stood there, and a start cut it off */
 };
 
 /* They write the error, and return false. */

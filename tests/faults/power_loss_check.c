@@ -261,17 +261,6 @@ static const struct oracle_doubt *find_doubt(const struct oracle *oracle,
     return NULL;
 }
 
-/* Whether it was refused, or doubted, at any time. Any other entry at the very end that nobody was
- * told of is one that a process wrote which died, and that a test, or a start whose sync failed,
- * had cut since: all of it may have reached the disk. */
-static bool is_doubted(const struct oracle *oracle, const struct oracle_entry *entry)
-{
-    for (size_t i = 0; i < oracle->doubt_count; i++)
-        if (oracle_entry_equal(&oracle->doubts[i].entry, entry))
-            return true;
-    return false;
-}
-
 /* Number of the entry that has to be there. */
 static uint64_t promised_by(const struct oracle *oracle, size_t messages)
 {
@@ -287,9 +276,7 @@ static bool check_entries(const struct oracle *oracle, const struct oracle_entri
         if (i < oracle->entries.count &&
             oracle_entry_equal(&found->items[i], &oracle->entries.items[i]))
             continue;
-        bool may_be = find_doubt(oracle, &found->items[i], messages) != NULL ||
-                      (i >= promised && !is_doubted(oracle, &found->items[i]));
-        if (i + 1 < found->count || !may_be) {
+        if (i + 1 < found->count || find_doubt(oracle, &found->items[i], messages) == NULL) {
             fprintf(why, "entry %" PRIu64 " is not that of the run\n", found->items[i].number);
             return false;
         }

@@ -465,7 +465,7 @@ static void what_another_life_wrote_is_never_taken(void **state)
         if (rows[i].damaged > 0)
             expect_damaged_at(d, rows[i].damaged);
         else
-            expect_refused(d, "entry 6 does not check, and entry 7 is there");
+            expect_refused(d, "an entry stands where entry 6 should follow");
         disk_journal_forget(&lives[0]);
         disk_journal_forget(&lives[1]);
         forget(&d);
