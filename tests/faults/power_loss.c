@@ -90,7 +90,7 @@ static bool has_failed(const struct trace_entry *entry)
 }
 
 /* Points at which a segment gets its name, and those where something fails, are few in a long life,
- * and all are tried. */
+ * and all are tried. Where a failed sync left something behind one is tried for certain. */
 static uint64_t share_of(const struct campaign *c, size_t states)
 {
     uint64_t share = states > FEW_STATES ? c->share : c->few_share;
@@ -99,7 +99,8 @@ static uint64_t share_of(const struct campaign *c, size_t states)
     if (c->entry < c->trace.count && has_failed(&c->trace.entries[c->entry]))
         return UINT32_MAX;
     for (size_t i = 0; i < c->disk.unit_count; i++)
-        if (c->disk.units[i].change_count == 2)
+        if (c->disk.units[i].change_count == 2 ||
+            (c->disk.units[i].is_stuck && c->figures->stuck == 0))
             return UINT32_MAX;
     uint64_t of_start = c->tries_starts ? UINT32_MAX : START_SHARE;
     return c->messages == 0 && share < of_start ? of_start : share;
