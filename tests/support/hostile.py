@@ -220,11 +220,21 @@ class GoodClient:
         return statistics.median(self.rate(0.08) for _ in range(5))
 
 
+def show_warnings(node):
+    """What a node says of those that it cut off, and of itself, tells why a test failed."""
+    for line in node.stderr().splitlines():
+        if " WARN " in line or " ERROR " in line:
+            print(line, file=sys.stderr)
+    if node.process.poll() not in (None, 0):
+        print(f"the node had ended, {node.process.returncode}", file=sys.stderr)
+
+
 def good_node(case, *arguments, **options):
     """A node with what attacks and good clients ask for, and a good client."""
     allow_many_descriptors()
     node = Node(*arguments, **options)
     case.addCleanup(node.close)
+    case.addCleanup(show_warnings, node)
     node.start()
     good = GoodClient(node)
     case.addCleanup(good.client.close)
