@@ -217,7 +217,8 @@ class Each(CrashPoint):
         self.each(FIRST_SEGMENT, die)
 
     def test_on_a_full_disk(self):
-        """What was refused, or not answered, did not happen; with room again it does."""
+        """What was refused did not happen; with room again it does. Where it dies before it has taken
+        back what it had written, that may be all of the entry."""
         def die(point, windows):
             self.fill_store()
             node = self.store.node
@@ -238,7 +239,7 @@ class Each(CrashPoint):
             became = self.judge()
             if point != "probing_for_room":
                 self.assertGreater(became[NOT_HAPPENED], 0)
-                if windows != MANY:
+                if windows != MANY and point != "journal_taking_back":
                     self.assertEqual(became[HAPPENED], 0, became)
         self.each(FULL_DISK, die)
 

@@ -120,7 +120,7 @@ def full_disk(node):
     """A call fails for want of space, and the groups behind it do not. Where nobody can tell what is
     stored the node ends, and is started again."""
     fault, first, last = node.random.choice([
-        ("pwritev:ENOSPC", 1, 25), ("pwritev:SHORT", 1, 25), ("fdatasync:ENOSPC", 1, 30),
+        ("pwritev:ENOSPC", 1, 25), ("pwritev:SHORT", 1, 25), ("fdatasync:ENOSPC", 3, 30),
         ("pwrite:ENOSPC", 15, 60), ("writev:ENOSPC", 1, 5), ("writev:SHORT", 1, 5)])
     node.start(ALLOCD_FAULT=f"{fault}:{node.random.randint(first, last)}")
     node.live_or_end(30, (1, 12))

@@ -320,8 +320,10 @@ class Client:
         while after is not None:
             self.send({"type": "GetEvents", "after": after, **filters})
             reply = self.recv_body()
+            page = unpack(reply)
+            assert page["ok"], page
             bodies += raw_items(reply, "events")
-            after = unpack(reply)["next"]
+            after = page["next"]
         return bodies
 
 
