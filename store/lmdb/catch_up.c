@@ -136,6 +136,8 @@ static enum store_result follow_journal(struct lmdb_store *store)
             result = follow_entry(store, &entry);
         if (result == STORE_OK)
             result = store_turn_rounds(store);
+        if (result == STORE_FULL) /* what is read need not be written; no more is taken in */
+            result = STORE_OK;
     }
     journal_read_end(&cursor);
     return result == STORE_NOT_FOUND ? STORE_OK : result;

@@ -60,6 +60,10 @@ static void a_round_without_room_is_tried_again(void **state)
            contract_text(c, "ok X%u:2:x%u", filled - 1, filled - 1));
     uint64_t behind = events_behind(c);
     assert_true(behind >= 3000);
+    behind_store(c)->is_stale = true; /* as after a group that was lost */
+    EXPECT(c, contract_text(c, "GetAllocations y%u", filled - 1),
+           contract_text(c, "ok X%u:2:x%u", filled - 1, filled - 1));
+    assert_int_equal(unit_begin(c->unit, 1), STORE_FULL);
     set_map_size(behind_store(c), SAMPLE_MAP_BYTES);
     begin_with_room(c);
     contract_run(c, "Allocate last RED 1");
