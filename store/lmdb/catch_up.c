@@ -126,8 +126,10 @@ static enum store_result follow_journal(struct lmdb_store *store)
     struct journal_cursor *cursor = NULL;
     struct journal_entry entry;
     enum store_result result =
-        journal_read_begin(store->journal, JOURNAL_BY_NUMBER, store->meta.entry + 1, &cursor);
-    while (result == STORE_OK && (result = journal_read_next(cursor, &entry)) == STORE_OK) {
+        store_noted(store, journal_read_begin(store->journal, JOURNAL_BY_NUMBER,
+                                              store->meta.entry + 1, &cursor));
+    while (result == STORE_OK &&
+           (result = store_noted(store, journal_read_next(cursor, &entry))) == STORE_OK) {
         arena_reset(store->arena);
         product_cache_trim(store->cache);
         if (entry.number != store->meta.entry + 1 || entry.first_seq != store->meta.last_seq + 1)

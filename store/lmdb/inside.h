@@ -6,6 +6,7 @@
 #include "domain/effect.h"
 #include "store/ahead/product_cache.h"
 #include "store/ahead/remembered_index.h"
+#include "store/journal/file.h"
 #include "store/lmdb/projector.h"
 #include "store/lmdb/store.h"
 #include "store/wire/codec.h"
@@ -53,7 +54,8 @@ struct rounds {
     bool must_wait;    /* ... which has what a unit under way did: until that is durable */
     struct meta meta;  /* as of its end */
     uint64_t retry_ms; /* it was not written: when it is begun again; 0: it is being written */
-    enum store_result trouble; /* why it was not: STORE_FULL or STORE_FAILED */
+    enum store_result trouble; /* why it was not: STORE_FULL or STORE_FAILED, ... */
+    int cause;                 /* ... and the errno of that */
 };
 
 struct lmdb_store {
@@ -77,6 +79,7 @@ struct lmdb_store {
     struct remembered_replies replies;
     uint64_t hash_seed; /* so that nobody can choose ids or SKUs that collide */
     uint64_t full_ms;   /* when there was no room for an entry; 0: there was for the last one */
+    int cause;          /* as lmdb_store_cause */
     bool is_stale;      /* what is in memory is not what the journal says: store_catch_up */
     uint64_t journal_id;
     char why_rebuilt[ERROR_BYTES]; /* when it was opened; empty: it was not */
@@ -86,6 +89,14 @@ struct lmdb_store {
 static inline struct lmdb_store *store_of_unit(const struct unit_of_work *unit)
 {
     return (struct lmdb_store *)(uintptr_t)((const char *)unit - offsetof(struct lmdb_store, unit));
+}
+
+/* What the journal said just now; of a failure the cause is noted. */
+static inline enum store_result store_noted(struct lmdb_store *store, enum store_result result)
+{
+    if (result == STORE_FAILED)
+        store->cause = journal_file_cause(store->journal);
+    return result;
 }
 
 static inline struct lmdb_store *store_of_reader(const struct reader *reader)

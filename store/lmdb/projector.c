@@ -17,6 +17,7 @@ struct projector {
     const struct directory *directory;
     struct meta meta; /* of the round under way */
     enum store_result result;
+    int cause;
     pthread_t thread;
     pthread_mutex_t mutex; /* guards state alone; the rest belongs to whom it says */
     pthread_cond_t changed;
@@ -235,7 +236,8 @@ static void *run(void *argument)
     enum state state;
     while ((state = wait_while(p, STATE_IDLE)) != STATE_CLOSING) {
         if (state == STATE_WRITING) {
-            p->result = lmdb_write_result(p->directory, write_round(p->tables, &p->meta));
+            int rc = write_round(p->tables, &p->meta);
+            p->result = lmdb_write_result(p->directory, rc, &p->cause);
             set_state(p, STATE_ENDED);
         }
         wait_while(p, STATE_ENDED);
@@ -305,6 +307,12 @@ bool projector_take(struct projector *projector, enum store_result *result)
     *result = projector->result;
     set_state(projector, STATE_IDLE);
     return true;
+}
+
+int projector_cause(const struct projector *projector)
+{
+    assert(projector_is_idle(projector));
+    return projector->cause;
 }
 
 void projector_wait(struct projector *projector)

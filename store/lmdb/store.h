@@ -37,6 +37,10 @@ const char *lmdb_store_why_rebuilt(const struct lmdb_store *store);
 /* Whether the journal ended in an entry that had not been written to its end, which was cut off. */
 bool lmdb_store_has_cut(const struct lmdb_store *store);
 
+/* Why a unit has failed just now with STORE_FAILED, in the system's words. They live until the next
+ * call for words of the system. */
+const char *lmdb_store_cause(const struct lmdb_store *store);
+
 /* Whether the store is still where it was opened. False: it was renamed, replaced or removed, and
  * nothing may be called done any more, as the next start finds something else there; `error` says
  * what happened, in one line. */
