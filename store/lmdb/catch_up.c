@@ -1,5 +1,5 @@
-/* What the journal has and the tables lack: a start goes through it, and so does whoever has lost a
- * group. The tables may have parts of it already (store/lmdb/projector.h). */
+/* Catching up: what the journal has and the tables lack is applied to them, at a start, and when a
+ * group was lost. The tables may have some of it already (store/lmdb/projector.h). */
 #include "store/lmdb/inside.h"
 
 #include "domain/base/crash_point.h"
@@ -146,7 +146,7 @@ static enum store_result follow_journal(struct lmdb_store *store)
 /* From the tables alone: the counters as they are there. */
 static enum store_result begin_at_tables(struct lmdb_store *store)
 {
-    if (store->rounds.is_under_way) { /* it may have failed, and the tables have a part of it */
+    if (store->rounds.is_under_way) { /* it may have failed with some slices written */
         projector_wait(store->projector);
         enum store_result ended = STORE_OK;
         (void)projector_take(store->projector, &ended);

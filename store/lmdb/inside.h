@@ -12,7 +12,7 @@
 #include "store/wire/codec.h"
 #include "store/wire/entry.h"
 
-/* An entry of the index that was added or is to be removed with this unit. */
+/* What was added to the index, or is to be removed from it, with this unit. */
 struct index_change {
     uint64_t hash;
     uint64_t number;
@@ -133,7 +133,7 @@ enum store_result store_need_batch(struct lmdb_store *store, struct product *pro
 enum store_result store_apply(struct lmdb_store *store, struct cached_product *cached,
                               const struct event *event, const struct effect *effect);
 
-/* The one part of it that may follow an event again, as its record is in no slice with the product:
+/* What of it may follow an event again, as its record is in no slice with the product:
  * where the product has the event and the table of references may not. */
 enum store_result store_follow_ref(struct lmdb_store *store, struct text ref, struct text sku);
 
@@ -166,7 +166,7 @@ enum store_result store_follow_lines(struct lmdb_store *store, const struct effe
 
 /* ---- catch_up.c: from the journal ---- */
 
-/* Applies all that the journal has and the tables lack, where they are not known to be up to date.
+/* Catches up: applies all that the journal has and the tables lack, where they may lack something.
  * STORE_DAMAGED: the tables contradict the journal, or the journal cannot be read. */
 enum store_result store_catch_up(struct lmdb_store *store);
 

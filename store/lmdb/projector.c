@@ -87,7 +87,7 @@ static int write_item(struct round *round, enum table table)
     return rc;
 }
 
-/* All that stand in a table under one product. */
+/* All records of one product in a table. */
 static int write_parts(struct round *round, enum table table, const struct key *prefix)
 {
     int rc = 0;
@@ -98,7 +98,9 @@ static int write_parts(struct round *round, enum table table, const struct key *
     return rc;
 }
 
-/* Parts change with their product alone, and all of these tables are in the order of SKUs. */
+/* What belongs to a product changes with it alone, and all of these tables are in the order of
+ * SKUs.
+ */
 static int write_products(struct round *round)
 {
     static const enum table parts[] = {TABLE_BATCHES, TABLE_USE, TABLE_WAITING};

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-/* Brings what is read up to date. Within a unit it is. */
+/* Catches up. Within a unit that is done. */
 static enum store_result begin_read(struct lmdb_store *store)
 {
     if (store->unit.is_open)

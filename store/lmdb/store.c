@@ -45,8 +45,8 @@ static bool open_journal(struct lmdb_store *store, enum journal_file_mode mode,
 
 /* ---- the tables ---- */
 
-/* Brings tables that were opened up to what the journal says. STORE_DAMAGED: they do not follow
- * from it, or it cannot be read. */
+/* Has tables that were opened catch up with the journal. STORE_DAMAGED: they do not follow from it,
+ * or it cannot be read. */
 static enum store_result follow_journal(struct lmdb_store *store, char error[ERROR_BYTES])
 {
     store->is_stale = true;

@@ -22,8 +22,8 @@ struct lmdb_store_options {
 
 #define LMDB_STORE_IDS_MAX ((uint64_t)7000000)
 
-/* Opens the store, or makes a new one in an empty directory, and brings its tables up to what the
- * journal says. Tables that are damaged are made anew from it. NULL: `error` says why not, in one
+/* Opens the store, or makes a new one in an empty directory, and has its tables catch up with the
+ * journal. Tables that are damaged are made anew from it. NULL: `error` says why not, in one
  * line. */
 struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
                                    char error[ERROR_BYTES]);

@@ -137,7 +137,7 @@ static bool is_full(struct lmdb_store *store)
            !journal_has_room(store->journal, store->open->entry.len + FULL_ROOM);
 }
 
-/* What the log gives to an event. */
+/* What an event gets from its place behind all others. */
 static void complete(struct lmdb_store *store, const struct product *product, struct event *event)
 {
     const struct meta *meta = &store->meta;
