@@ -4,6 +4,7 @@
 #include "tests/support/faulty_disk.h"
 #include "tests/support/journal_bench.h"
 
+#include "store/journal/part.h"
 #include "store/journal/segment.h"
 
 #include <errno.h>
@@ -290,6 +291,60 @@ static void without_a_descriptor_a_large_entry_is_taken_back(void **state)
     assert_true(refused > 6);
 }
 
+static enum store_result read_first(const struct faults *f)
+{
+    struct journal_cursor *cursor = NULL;
+    struct journal_entry entry;
+    assert_int_equal(journal_read_begin(f->bench.journal, JOURNAL_BY_NUMBER, 1, &cursor), STORE_OK);
+    enum store_result result = journal_read_next(cursor, &entry);
+    if (result == STORE_OK)
+        journal_bench_same(&entry, &f->bench.entries[0]);
+    journal_read_end(&cursor);
+    return result;
+}
+
+/* That a segment cannot be opened is no damage. */
+static void without_a_descriptor_nothing_is_damaged(void **state)
+{
+    (void)state;
+    struct faults *f = made(SMALL, SMALL);
+    for (unsigned i = 0; i < 3; i++)
+        journal_bench_append(&f->bench, 1, 3000);
+    journal_bench_check(&f->bench); /* so that the first one is not kept */
+    wait_for_room(f, 3000);
+    faulty_disk_fail(DISK_OPEN, 1, EMFILE, false);
+    assert_int_equal(read_first(f), STORE_FAILED);
+    assert_int_equal(journal_file_cause(f->bench.journal), EMFILE);
+    assert_int_equal(read_first(f), STORE_OK);
+    forget(&f);
+}
+
+/* Parts go out a few at a time: each of these writes may fail. */
+static void an_entry_of_many_parts_is_taken_back(void **state)
+{
+    (void)state;
+    const uint64_t size = 20 * (uint64_t)PART_BODY_MAX;
+    bool has_failed = true;
+    for (uint64_t n = 1; has_failed; n++) {
+        struct faults *f = made(2 * size, 2 * size);
+        journal_bench_append(&f->bench, 1, 100);
+        faulty_disk_fail(DISK_PWRITEV, n, ENOSPC, false);
+        struct journal_entry entry = journal_bench_make(&f->bench, 1, size);
+        enum store_result result = journal_submit(f->bench.journal, &entry, true);
+        has_failed = faulty_disk_has_failed();
+        faulty_disk_reset();
+        assert_int_equal(result, has_failed ? STORE_FULL : STORE_OK);
+        assert_true(has_failed || n > 2);
+        if (!has_failed) {
+            journal_bench_add(&f->bench, &entry);
+            assert_true(take_all(f));
+        }
+        journal_bench_append(&f->bench, 1, 100);
+        judge(f);
+        forget(&f);
+    }
+}
+
 /* Trap: written, the sync fails, and so does what would erase it. A refusal could be a lie. */
 static void what_cannot_be_taken_back_breaks_the_journal(void **state)
 {
@@ -406,6 +461,8 @@ int main(void)
         cmocka_unit_test(a_failure_has_its_result),
         cmocka_unit_test(without_a_descriptor_entries_are_refused),
         cmocka_unit_test(without_a_descriptor_a_large_entry_is_taken_back),
+        cmocka_unit_test(without_a_descriptor_nothing_is_damaged),
+        cmocka_unit_test(an_entry_of_many_parts_is_taken_back),
         cmocka_unit_test(what_cannot_be_taken_back_breaks_the_journal),
         cmocka_unit_test(segments_grow_up_to_the_largest),
         cmocka_unit_test(the_next_segment_is_made_ahead),
