@@ -60,7 +60,7 @@ enum store_result handling_find_line(struct handling *h, struct text orderid, st
                                      const struct order_line **existing);
 
 /* Ends a command with what was decided: the outcome goes into the reply; the events in h->decided
- * are appended to the log, applied and queued for their handlers. Done without an event means that
+ * are appended to the unit, applied and queued for their handlers. Done without an event means that
  * it was so already. */
 enum store_result handling_conclude(struct handling *h, struct product *product,
                                     enum outcome outcome);

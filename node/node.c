@@ -324,10 +324,12 @@ static bool can_be_told(struct node *node, enum store_result result)
 
 static void tell_group(struct node *node, enum store_result result)
 {
-    if (result != STORE_OK)
+    if (result == STORE_FULL)
         log_limited(node->logger, &node->failure_limit, node->now_ms, LOG_ERROR,
-                    result == STORE_FULL ? "no space left in the store: commands are refused"
-                                         : "the store failed: commands are refused");
+                    "no space left in the store: commands are refused");
+    else if (result != STORE_OK)
+        log_limited(node->logger, &node->failure_limit, node->now_ms, LOG_ERROR,
+                    "the store failed: %s: commands are refused", lmdb_store_cause(node->store));
     if (node->tells_groups)
         log_printf(node->logger, LOG_DEBUG,
                    "a group of %zu requests is committed up to seq %" PRIu64,

@@ -6,7 +6,8 @@ explain. The list is Markdown; these of its lines count, under the paragraph tha
 
 FILE and FUNCTION are patterns as a shell has them, and several functions stand with commas between
 them. TEXT is a regular expression that is looked for in the source line; without it all of the
-function is meant.
+function is meant. An entry whose file, one of whose functions or whose text is nowhere in the sources
+is an error.
 """
 
 import fnmatch
@@ -31,6 +32,11 @@ class Entry:
                  self.text.search(text))
         self.is_used = self.is_used or bool(found)
         return found
+
+    def names_what_is_there(self, files):
+        files = [file for file in files if fnmatch.fnmatchcase(file.name, self.file)]
+        return all(any(fnmatch.fnmatchcase(function, one) and self.text.search(text)
+                       for file in files for function, text in file.text()) for one in self.functions)
 
 
 def read_list(path):
@@ -74,6 +80,11 @@ class File:
         names = [name for start, name in self.functions if start <= number]
         return names[-1] if names else "-"
 
+    def text(self):
+        """Its lines, each with the function in which it stands."""
+        return [(self.function_at(number + 1), line.strip())
+                for number, line in enumerate(self.source)]
+
     def unexplained(self, entries):
         for kind, number in self.missed:
             text, function = self.source[number - 1].strip(), self.function_at(number)
@@ -101,11 +112,14 @@ def main(report, listing):
     print_row("in all", *files)
     unexplained = [line for file in files for line in file.unexplained(entries)]
     unused = [entry.line for entry in entries if not entry.is_used]
+    gone = [entry.line for entry in entries if not entry.names_what_is_there(files)]
     if unused:
         print(f"\nin {listing}, and covered this time:", *unused, sep="\n")
+    if gone:
+        print(f"\nin {listing}, and not in the sources any more:", *gone, sep="\n")
     if unexplained:
         print(f"\nnot covered, and not in {listing}:", *unexplained, sep="\n")
-    return 1 if unexplained else 0
+    return 1 if unexplained or gone else 0
 
 
 if __name__ == "__main__":

@@ -101,9 +101,9 @@ static inline uint64_t journal_durable_seq(const struct journal *journal)
  *
  * STORE_OK: it is under way, or durable already (with `here`); `done` tells. All else leaves
  * nothing of the entry, now and after any restart, and `done` does not tell of it: STORE_FULL,
- * there is no room, or refused entries are there that `done` has still to tell of; STORE_FAILED, no
- * memory or no file; STORE_BROKEN: nobody can tell what is stored, and the process must end without
- * an answer. */
+ * there is no room; STORE_FAILED, there is no memory, or no file can be opened; one of them again,
+ * where refused entries are there that `done` has still to tell of; STORE_BROKEN: nobody can tell
+ * what is stored, and the process must end without an answer. */
 static inline enum store_result journal_submit(struct journal *journal,
                                                const struct journal_entry *entry, bool here)
 {
@@ -118,10 +118,10 @@ static inline enum store_result journal_submit(struct journal *journal,
 }
 
 /* Takes the next completion, in the order of the numbers. False, with both untouched: none yet.
- * STORE_OK: the entry is durable. STORE_FULL: it was refused, and with it all that were submitted
- * behind it: each completes with STORE_FULL, and nothing of any of them comes back. When the last
- * of them has been told, the journal takes entries again, the next one with the number of the first
- * that was refused. STORE_BROKEN: as with journal_submit. Does not block. */
+ * STORE_OK: the entry is durable. STORE_FULL, STORE_FAILED: it was refused, and with it all that
+ * were submitted behind it: each completes with the same result, and nothing of any of them comes
+ * back. When the last of them has been told, the journal takes entries again, the next one with the
+ * number of the first that was refused. STORE_BROKEN: as with journal_submit. Does not block. */
 static inline bool journal_done(struct journal *journal, uint64_t *number,
                                 enum store_result *result)
 {
@@ -129,11 +129,12 @@ static inline bool journal_done(struct journal *journal, uint64_t *number,
     if (!journal->ops->done(journal, &told))
         return false;
     assert(told.number > journal->durable && told.number <= journal->newest);
-    assert(told.result == STORE_OK || told.result == STORE_FULL || told.result == STORE_BROKEN);
+    assert(told.result == STORE_OK || told.result == STORE_FULL || told.result == STORE_FAILED ||
+           told.result == STORE_BROKEN);
     if (told.result == STORE_OK) {
         journal->durable = told.number;
         journal->durable_next_seq = told.next_seq;
-    } else if (told.result == STORE_FULL && told.number == journal->newest) {
+    } else if (told.result != STORE_BROKEN && told.number == journal->newest) {
         journal->newest = journal->durable;
         journal->next_seq = journal->durable_next_seq;
     }

@@ -1,4 +1,4 @@
-/* One transaction for a group of commands, with the repository of products, the event log, the
+/* One transaction for a group of commands, with the repository of products, the events, the
  * views and the remembered replies in it. After a function returned STORE_FULL or STORE_FAILED
  * only unit_last_seq and unit_rollback may follow. Running a group again after a rollback is
  * harmless.
@@ -54,8 +54,9 @@ struct unit_of_work {
 };
 
 /* Opens the unit. `now_ms` is the time of all its events, unless an earlier event has a later
- * one: time never goes back in the log. Requires: it is not open. Does not block for long. What is
- * said below to live until "the unit after the next" lives until the second unit_begin from then.
+ * one: time never goes back from one event to the next. Requires: it is not open. Does not block
+ * for long. What is said below to live until "the unit after the next" lives until the second
+ * unit_begin from then.
  */
 static inline enum store_result unit_begin(struct unit_of_work *unit, uint64_t now_ms)
 {
@@ -112,8 +113,8 @@ static inline enum store_result unit_newest_lines(struct unit_of_work *unit,
     return unit->ops->newest_lines(unit, product, batch, units, out, count);
 }
 
-/* Gives the event its seq, prev, time, SKU and version, adds it to the log, applies it to the
- * product and brings the view of lines by order up to date: the one way in which state changes.
+/* Gives the event its seq, prev, time, SKU and version, adds it to the group's entry, applies it to
+ * the product and brings the view of lines by order up to date: the one way in which state changes.
  * *body is what is to be published once the unit is durable; it lives until the unit after the next
  * begins. Texts of the event must live until the next unit_begin. */
 static inline enum store_result unit_append(struct unit_of_work *unit, struct product *product,

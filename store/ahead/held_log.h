@@ -1,6 +1,6 @@
-/* Which lines batches got and lost, in the order in which that happened: what the table of held
- * lines lacks. Adding is cheap, as each allocation does it; looking for the lines of one batch goes
- * through a small array from its end, as only a batch that shrinks asks for them. */
+/* The held log: which lines batches got and lost, in the order in which that happened: what the
+ * table of held lines lacks. Adding is cheap, as each allocation does it; looking for the lines of
+ * one batch goes through a small array from its end, as only a batch that shrinks asks for them. */
 #ifndef STORE_AHEAD_HELD_LOG_H
 #define STORE_AHEAD_HELD_LOG_H
 

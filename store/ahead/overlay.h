@@ -1,7 +1,7 @@
-/* What a table lacks: records that were put or taken away and are not written yet, in memory and in
- * the order of their keys. So they are written in that order, and a reader goes through them and
- * the table side by side. A record that was taken away is kept as one that is gone, since the table
- * may still have it. */
+/* An overlay: what a table lacks. Records that were put or taken away and are not written yet, in
+ * memory and in the order of their keys. So they are written in that order, and a reader goes
+ * through them and the table side by side. A record that was taken away is kept as one that is
+ * gone, since the table may still have it. */
 #ifndef STORE_AHEAD_OVERLAY_H
 #define STORE_AHEAD_OVERLAY_H
 
@@ -21,7 +21,7 @@ struct overlay_item {
 
 struct overlay;
 
-/* Where a record was put last, for whoever will put it again: as long as the round is the same. All
+/* Where a record was put last, for whoever will put it again: until the next round begins. All
  * zeros: nowhere. */
 struct overlay_mark {
     struct overlay_item *item;

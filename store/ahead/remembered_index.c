@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 /* Open addressing with linear probing. A slot is 0 where it is empty, else
- * tag (39 bits of the hash, the lower of which are the home slot) | number + 1 (25 bits). An entry
+ * tag (39 bits of the hash, the lower of which are the home slot) | number + 1 (25 bits). A slot
  * with the tag of another costs a look at its record, so the tag has what the number does not need.
  */
 #define NUMBER_BITS 25
@@ -84,7 +84,7 @@ void remembered_index_remove(struct remembered_index *index, uint64_t hash, uint
         assert(index->slots[hole] != 0);
         hole = (hole + 1) & index->mask;
     }
-    /* Entries behind the hole move up, unless that would put them before their home. */
+    /* Slots behind the hole move up, unless that would put them before their home. */
     for (size_t at = (hole + 1) & index->mask; index->slots[at] != 0; at = (at + 1) & index->mask) {
         size_t home = (size_t)(index->slots[at] >> NUMBER_BITS) & index->mask;
         if (((at - home) & index->mask) < ((at - hole) & index->mask))

@@ -276,6 +276,14 @@ static bool take_kept(struct cursor *cursor)
     return true;
 }
 
+/* After a failure errno still says of what. */
+static enum store_result with_cause(struct journal_file *file, enum store_result result)
+{
+    if (result == STORE_FAILED)
+        file->cause = errno;
+    return result;
+}
+
 static enum store_result read_durable(struct cursor *cursor)
 {
     enum store_result result = STORE_OK;
@@ -288,7 +296,7 @@ static enum store_result read_durable(struct cursor *cursor)
         result = read_parts(cursor);
     if (result != STORE_OK) /* it stays, and what was damaged is so again */
         cursor->place = begin;
-    return result;
+    return with_cause(file_of(cursor), result);
 }
 
 enum store_result cursor_next(struct journal_cursor *port, struct journal_entry *out)
@@ -350,7 +358,7 @@ enum store_result cursor_begin(struct journal *journal, enum journal_key key, ui
     assert(journal != NULL && out != NULL);
     struct cursor *cursor = malloc(sizeof *cursor);
     if (cursor == NULL)
-        return STORE_FAILED;
+        return with_cause(journal_file_of(journal), STORE_FAILED);
     /* All but the window of the reader, which is large. */
     cursor->port.journal = journal;
     cursor->number = value > 0 ? value : 1;
@@ -359,6 +367,7 @@ enum store_result cursor_begin(struct journal *journal, enum journal_key key, ui
     cursor->fd = -1;
     cursor->verified = (struct verified){0};
     enum store_result result = key == JOURNAL_BY_SEQ ? begin_at_seq(cursor, value) : STORE_OK;
+    with_cause(journal_file_of(journal), result);
     if (result == STORE_OK)
         *out = &cursor->port;
     else

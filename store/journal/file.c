@@ -32,6 +32,7 @@ static enum store_result submit(struct journal *journal, const struct journal_en
     assert(file->mode != JOURNAL_FILE_READ_ONLY);
     struct layout_spot end = layout_end(&file->plan, file->largest, entry->body.len);
     /* Room for what `done` has to note, which cannot fail. */
+    file->cause = ENOMEM;
     if (!segments_reserve(&file->segments, end.ordinal))
         return STORE_FAILED;
     enum store_result result = worker_reserve(file, end.ordinal);
@@ -231,6 +232,12 @@ uint64_t journal_file_id(const struct journal *journal)
 {
     assert(journal != NULL && journal->ops == &ops);
     return ((const struct journal_file *)(const void *)journal)->id;
+}
+
+int journal_file_cause(const struct journal *journal)
+{
+    assert(journal != NULL && journal->ops == &ops);
+    return ((const struct journal_file *)(const void *)journal)->cause;
 }
 
 bool journal_file_is_in_place(struct journal *journal, const char *directory,

@@ -57,6 +57,10 @@ uint64_t journal_file_id(const struct journal *journal);
 bool journal_file_is_in_place(struct journal *journal, const char *directory,
                               char error[ERROR_BYTES]);
 
+/* What to tell of a refusal, or of a read that failed, when the journal has just said so: the errno
+ * of the call that failed for it. */
+int journal_file_cause(const struct journal *journal);
+
 /* Whether it ended in the beginning of an entry that was not finished. Opening it cut that off,
  * unless it is open for reading alone. */
 bool journal_file_has_cut(const struct journal *journal);

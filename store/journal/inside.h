@@ -1,6 +1,6 @@
 /* What the files of the journal share. Who may touch what:
  *
- *   the caller's thread      plan, segments, kept, told, asked
+ *   the caller's thread      plan, segments, kept, told, asked, cause
  *   whoever writes           writer: the worker while there are entries to be written, else the
  *                            caller's thread
  *   the worker               spare
@@ -45,6 +45,7 @@ struct shared {
     uint64_t made_bytes; /* its size */
     uint64_t wanted;     /* ordinal of the one up to which they are to be made */
     enum store_result making; /* how that went last */
+    int cause;                /* errno of the call that failed, where one of the two is trouble */
     uint64_t file_bytes;
     struct segment_place place; /* of the segment with the newest entry that is written */
     bool is_signalled;          /* the eventfd is readable */
@@ -63,6 +64,7 @@ struct journal_file {
     struct layout_spot plan; /* behind the newest entry submitted */
     uint64_t told;           /* number of the newest entry told, refused ones counted */
     uint64_t asked;          /* ordinal of the newest segment that was asked for ahead of need */
+    int cause;               /* as journal_file_cause */
     struct segments segments;
     struct verified kept; /* by the last cursor that ended */
     struct writer writer;
@@ -93,7 +95,7 @@ bool worker_start(struct journal_file *file);
 void worker_stop(struct journal_file *file);
 
 /* Waits until the segments up to this one are there. STORE_OK, STORE_FULL, STORE_FAILED,
- * STORE_BROKEN. */
+ * STORE_BROKEN; file->cause says why. */
 enum store_result worker_reserve(struct journal_file *file, uint64_t ordinal);
 /* Has them made without waiting. */
 void worker_prepare(struct journal_file *file, uint64_t ordinal);
@@ -104,7 +106,7 @@ uint64_t worker_file_bytes(struct journal_file *file);
 struct segment_place worker_place(struct journal_file *file);
 
 /* Puts an entry into the queue, which goes from file->plan on. With `here` and nothing under way it
- * is written within the call. Results as those of journal_submit. */
+ * is written within the call. Results as those of journal_submit; file->cause says why. */
 enum store_result worker_submit(struct journal_file *file, const struct journal_entry *entry,
                                 bool here);
 /* The entry at that place of the queue. Requires: it was submitted and not told. */

@@ -6,8 +6,8 @@
  *     told < n <= written              durable, not told
  *     written < n <= submitted         under way; where there is trouble, refused or broken
  *
- * So a refusal is one word, `trouble`, and holds for all that stands behind what is written. It
- * ends when the last of them has been told. */
+ * So a refusal is one word, `trouble`, and holds for all that stands behind what is written: there
+ * is no room, or no file can be opened. It ends when the last of them has been told. */
 #include "store/journal/inside.h"
 
 #include <errno.h>
@@ -54,6 +54,13 @@ static bool must_make(const struct shared *shared)
     return shared->made < shared->wanted;
 }
 
+static void set_trouble(struct shared *shared, enum store_result result, int cause)
+{
+    assert(result == STORE_FULL || result == STORE_FAILED || result == STORE_BROKEN);
+    shared->trouble = result;
+    shared->cause = cause;
+}
+
 /* Lets go of the mutex meanwhile: nobody else writes while something is under way. */
 static void write_next(struct journal_file *file)
 {
@@ -67,7 +74,7 @@ static void write_next(struct journal_file *file)
     if (result == STORE_OK)
         shared->written = entry.number;
     else
-        shared->trouble = result;
+        set_trouble(shared, result, file->writer.cause);
     signal_completion(file);
     pthread_cond_broadcast(&shared->changed);
 }
@@ -85,6 +92,7 @@ static void make_some(struct journal_file *file)
         result = spare_begin(&file->spare, file->directory_fd, ordinal, bytes);
     if (result == STORE_OK)
         result = spare_go_on(&file->spare, file->directory_fd, &is_ready);
+    int cause = errno;
     lock(file);
     if (is_ready) {
         shared->made = ordinal;
@@ -93,6 +101,7 @@ static void make_some(struct journal_file *file)
     }
     if (result != STORE_OK) {
         shared->making = result;
+        shared->cause = cause;
         shared->wanted = shared->made;
     }
     if (is_ready || result != STORE_OK)
@@ -177,6 +186,7 @@ enum store_result worker_reserve(struct journal_file *file, uint64_t ordinal)
     enum store_result result = shared->trouble;
     if (result == STORE_OK && shared->made < ordinal)
         result = shared->making;
+    file->cause = shared->cause;
     assert(result != STORE_OK || shared->made >= ordinal);
     unlock(file);
     return result;
@@ -245,11 +255,14 @@ static enum store_result write_here(struct journal_file *file, const struct jour
     enum store_result result = writer_append(&file->writer, entry);
     lock(file);
     shared->place = file->writer.place;
-    if (result == STORE_OK)
+    if (result == STORE_OK) {
         shared->written = shared->submitted = entry->number;
+        return STORE_OK;
+    }
+    file->cause = file->writer.cause;
     if (result == STORE_BROKEN)
-        shared->trouble = STORE_BROKEN;
-    if (result == STORE_FULL)
+        set_trouble(shared, result, file->cause);
+    else
         file->plan = file->writer.spot;
     return result;
 }
@@ -261,8 +274,11 @@ enum store_result worker_submit(struct journal_file *file, const struct journal_
     assert(file->has_worker && entry->number > file->told);
     lock(file);
     enum store_result result = shared->trouble;
-    if (result == STORE_OK && !make_place(file))
+    file->cause = shared->cause;
+    if (result == STORE_OK && !make_place(file)) {
+        file->cause = ENOMEM;
         result = STORE_FAILED;
+    }
     if (result == STORE_OK) {
         assert(entry->number == shared->submitted + 1);
         *slot_of(shared, entry->number) = (struct queued){*entry, file->plan};
@@ -292,7 +308,8 @@ const struct queued *worker_queued(const struct journal_file *file, uint64_t num
 static void end_refusal(struct journal_file *file)
 {
     struct shared *shared = &file->shared;
-    assert(shared->trouble == STORE_FULL && file->told == shared->submitted);
+    assert(shared->trouble == STORE_FULL || shared->trouble == STORE_FAILED);
+    assert(file->told == shared->submitted);
     shared->trouble = STORE_OK;
     shared->submitted = file->told = shared->written;
     file->plan = file->writer.spot;
@@ -322,8 +339,9 @@ bool worker_done(struct journal_file *file, struct journal_completion *out)
         out->next_seq = entry->first_seq + entry->events;
         out->result = number <= shared->written ? STORE_OK : shared->trouble;
         file->told = number;
+        file->cause = shared->cause;
         be_quiet(file);
-        if (out->result == STORE_FULL && number == shared->submitted)
+        if (out->result != STORE_OK && out->result != STORE_BROKEN && number == shared->submitted)
             end_refusal(file);
     }
     unlock(file);

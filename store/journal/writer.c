@@ -36,27 +36,44 @@ static enum store_result result_of(int code)
     return disk_is_full(code) ? STORE_FULL : STORE_BROKEN;
 }
 
+/* The same of the call that failed just now, which is the cause of what becomes of the entry. */
+static enum store_result failed(struct writer *writer)
+{
+    writer->cause = errno;
+    return result_of(errno);
+}
+
+/* The next segment cannot be opened. Nothing has happened to it, so that is no end: what is missing
+ * comes back as a rule, such as a descriptor. */
+static enum store_result cannot_open(struct writer *writer)
+{
+    enum store_result result = failed(writer);
+    bool is_lost = writer->cause == ENOENT || writer->cause == EIO;
+    return result == STORE_FULL || is_lost ? result : STORE_FAILED;
+}
+
 /* ---- segments ---- */
 
 /* Invariant 4: head and size are on disk before the file has its name. */
-static enum store_result seal_spare(const struct writer *writer, int fd,
-                                    const struct segment_head *head)
+static enum store_result seal_spare(struct writer *writer, int fd, const struct segment_head *head)
 {
     unsigned char bytes[SEGMENT_HEAD_BYTES];
     segment_encode(head, bytes);
     if (!disk_write(fd, bytes, sizeof bytes, 0) || !disk_sync(fd))
-        return result_of(errno);
+        return failed(writer);
     char name[SEGMENT_NAME_BYTES];
     char spare[SEGMENT_NAME_BYTES];
     segment_name(head->number, head->index, name);
     segment_spare_name(head->ordinal, spare);
     CRASH_POINT(journal_before_rename);
     if (renameat(writer->directory_fd, spare, writer->directory_fd, name) != 0)
-        return result_of(errno);
+        return failed(writer);
     CRASH_POINT(journal_after_rename);
     /* The name is there and may be gone tomorrow: nobody can take that back. */
-    if (!disk_sync_all(writer->directory_fd))
+    if (!disk_sync_all(writer->directory_fd)) {
+        writer->cause = errno;
         return STORE_BROKEN;
+    }
     CRASH_POINT(journal_directory_synced);
     return STORE_OK;
 }
@@ -75,12 +92,12 @@ enum store_result writer_begin_segment(struct writer *writer, uint64_t ordinal, 
                                       .bytes = bytes};
     segment_spare_name(ordinal, spare);
     int fd = openat(writer->directory_fd, spare, O_RDWR | O_CLOEXEC);
-    if (fd < 0) /* too many files are open, as a rule: that passes, and nothing has happened yet */
-        return errno == ENOENT || errno == EIO ? STORE_BROKEN : STORE_FULL;
+    if (fd < 0)
+        return cannot_open(writer);
     struct segment_place place;
     enum store_result result = disk_lock(fd) && segment_place_of(fd, number, index, &place)
                                    ? seal_spare(writer, fd, &head)
-                                   : result_of(errno);
+                                   : failed(writer);
     if (result != STORE_OK) {
         close(fd);
         return result;
@@ -143,28 +160,28 @@ static bool give_back_segment(const struct appending *appending, uint64_t ordina
     return is_erased;
 }
 
-/* Invariant 6: a refused entry must not rise again. */
-static enum store_result take_back(struct appending *appending)
+/* Invariant 6: a refused entry must not rise again. False: it may. */
+static bool take_back(struct appending *appending)
 {
     struct writer *writer = appending->writer;
     if (appending->start_fd < 0) /* nothing was written */
-        return STORE_FULL;
+        return true;
     CRASH_POINT(journal_taking_back);
     bool is_erased = true;
+    if (writer->fd != appending->start_fd) /* its descriptor may be the last that there is */
+        close(writer->fd);
+    writer->fd = appending->start_fd;
     for (uint64_t ordinal = writer->spot.ordinal; is_erased && ordinal > appending->start.ordinal;
          ordinal--)
         is_erased = give_back_segment(appending, ordinal);
     is_erased = is_erased && erase_heads(appending, appending->start_fd, appending->start.ordinal);
     CRASH_POINT(journal_taken_back);
-    if (writer->fd != appending->start_fd)
-        close(writer->fd);
-    writer->fd = appending->start_fd;
     if (!is_erased)
-        return STORE_BROKEN;
+        return false;
     writer->place = appending->start_place;
     writer->spot = appending->start;
     writer->chain = appending->start_chain;
-    return STORE_FULL;
+    return true;
 }
 
 /* ---- writing ---- */
@@ -176,7 +193,7 @@ static enum store_result flush(struct appending *appending)
     CRASH_POINT(journal_before_write);
     if (!disk_write_pieces(appending->writer->fd, appending->pieces, appending->piece_count,
                            appending->batch_at))
-        return result_of(errno);
+        return failed(appending->writer);
     CRASH_POINT(journal_after_write);
     appending->parts = appending->piece_count = 0;
     return STORE_OK;
@@ -188,7 +205,7 @@ static enum store_result flush_and_sync(struct appending *appending)
     if (result != STORE_OK)
         return result;
     if (!disk_sync(appending->writer->fd))
-        return result_of(errno);
+        return failed(appending->writer);
     CRASH_POINT(journal_after_sync);
     return STORE_OK;
 }
@@ -276,8 +293,8 @@ enum store_result writer_append(struct writer *writer, const struct journal_entr
     assert(writer->fd >= 0 && !text_is_none(entry->body));
     layout_walk_begin(&appending.walk, &writer->spot, writer->largest, entry->body.len);
     enum store_result result = write_parts(&appending);
-    if (result == STORE_FULL && (result = take_back(&appending)) == STORE_FULL)
-        return STORE_FULL;
+    if (result == STORE_FULL || result == STORE_FAILED)
+        return take_back(&appending) ? result : STORE_BROKEN;
     if (appending.start_fd >= 0 && writer->fd != appending.start_fd)
         close(appending.start_fd);
     if (result != STORE_OK)

@@ -1,5 +1,5 @@
-/* What the journal has and the tables lack: a start goes through it, and so does whoever has lost a
- * group. The tables may have parts of it already (store/lmdb/projector.h). */
+/* Catching up: what the journal has and the tables lack is applied to them, at a start, and when a
+ * group was lost. The tables may have some of it already (store/lmdb/projector.h). */
 #include "store/lmdb/inside.h"
 
 #include "domain/base/crash_point.h"
@@ -126,8 +126,10 @@ static enum store_result follow_journal(struct lmdb_store *store)
     struct journal_cursor *cursor = NULL;
     struct journal_entry entry;
     enum store_result result =
-        journal_read_begin(store->journal, JOURNAL_BY_NUMBER, store->meta.entry + 1, &cursor);
-    while (result == STORE_OK && (result = journal_read_next(cursor, &entry)) == STORE_OK) {
+        store_noted(store, journal_read_begin(store->journal, JOURNAL_BY_NUMBER,
+                                              store->meta.entry + 1, &cursor));
+    while (result == STORE_OK &&
+           (result = store_noted(store, journal_read_next(cursor, &entry))) == STORE_OK) {
         arena_reset(store->arena);
         product_cache_trim(store->cache);
         if (entry.number != store->meta.entry + 1 || entry.first_seq != store->meta.last_seq + 1)
@@ -146,7 +148,7 @@ static enum store_result follow_journal(struct lmdb_store *store)
 /* From the tables alone: the counters as they are there. */
 static enum store_result begin_at_tables(struct lmdb_store *store)
 {
-    if (store->rounds.is_under_way) { /* it may have failed, and the tables have a part of it */
+    if (store->rounds.is_under_way) { /* it may have failed with some slices written */
         projector_wait(store->projector);
         enum store_result ended = STORE_OK;
         (void)projector_take(store->projector, &ended);

@@ -92,7 +92,7 @@ static bool find_marker(struct directory *d, char error[ERROR_BYTES])
     return d->was_made || d->marker_fd >= 0 || make_marker(d, error);
 }
 
-/* A file is safe only when its directory entry is. */
+/* A file is safe only when its name in the directory is. */
 static bool sync_names(const struct directory *d, char error[ERROR_BYTES])
 {
     int parent = openat(d->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -244,32 +244,44 @@ static bool is_no_space(int code)
     return code == ENOSPC || code == EDQUOT || code == EFBIG || code == MDB_MAP_FULL;
 }
 
-static bool has_no_room(const struct directory *directory)
+/* 0: there is room; else the errno that says what is in the way. */
+static int probe_for_room(const struct directory *directory)
 {
     static const char zeros[PROBE_STEP_BYTES];
+    int code = 0;
     int fd = openat(directory->fd, PROBE_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool no_room = fd < 0 && is_no_space(errno);
-    if (fd >= 0) /* at once: whatever ends the node, the room that is taken here comes back */
-        unlinkat(directory->fd, PROBE_FILE, 0);
-    for (size_t done = 0; fd >= 0 && !no_room && done < PROBE_BYTES; done += sizeof zeros) {
+    if (fd < 0)
+        return errno;
+    /* At once: whatever ends the node, the room that is taken here comes back. */
+    unlinkat(directory->fd, PROBE_FILE, 0);
+    for (size_t done = 0; code == 0 && done < PROBE_BYTES; done += sizeof zeros) {
         ssize_t written = pwrite(fd, zeros, sizeof zeros, (off_t)done);
-        if (written < 0 && !is_no_space(errno))
-            break;
-        no_room = written < (ssize_t)sizeof zeros;
+        if (written < (ssize_t)sizeof zeros)
+            code = written < 0 ? errno : ENOSPC;
     }
     CRASH_POINT(probing_for_room);
-    if (fd >= 0)
-        close(fd);
-    return no_room;
+    close(fd);
+    return code;
 }
 
-enum store_result lmdb_write_result(const struct directory *directory, int rc)
+/* Without a descriptor nobody can tell whether it was want of room. The round can wait: where the
+ * disk is broken the next one will meet it too. */
+static enum store_result result_of_probe(int code)
 {
+    if (is_no_space(code))
+        return STORE_FULL;
+    return code == EMFILE || code == ENFILE ? STORE_FAILED : STORE_BROKEN;
+}
+
+enum store_result lmdb_write_result(const struct directory *directory, int rc, int *cause)
+{
+    *cause = rc;
     switch (rc) {
     case 0:
         return STORE_OK;
     case EIO: /* a short write too */
-        return has_no_room(directory) ? STORE_FULL : STORE_BROKEN;
+        *cause = probe_for_room(directory);
+        return result_of_probe(*cause);
     case MDB_PANIC:
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:

@@ -69,8 +69,9 @@ void lmdb_env_put_back(const struct directory *directory);
 enum store_result lmdb_read_result(int rc);
 
 /* What an error of a write or a commit means. A full disk shows as a short write, and LMDB makes
- * EIO of that: `directory` is probed for room then. */
-enum store_result lmdb_write_result(const struct directory *directory, int rc);
+ * EIO of that: `directory` is probed for room then. *cause: with STORE_FAILED, the errno to be told
+ * of. */
+enum store_result lmdb_write_result(const struct directory *directory, int rc, int *cause);
 
 /* Bytes of the file. */
 uint64_t lmdb_env_bytes(const struct lmdb_env *env);

@@ -6,12 +6,13 @@
 #include "domain/effect.h"
 #include "store/ahead/product_cache.h"
 #include "store/ahead/remembered_index.h"
+#include "store/journal/file.h"
 #include "store/lmdb/projector.h"
 #include "store/lmdb/store.h"
 #include "store/wire/codec.h"
 #include "store/wire/entry.h"
 
-/* An entry of the index that was added or is to be removed with this unit. */
+/* What was added to the index, or is to be removed from it, with this unit. */
 struct index_change {
     uint64_t hash;
     uint64_t number;
@@ -53,7 +54,8 @@ struct rounds {
     bool must_wait;    /* ... which has what a unit under way did: until that is durable */
     struct meta meta;  /* as of its end */
     uint64_t retry_ms; /* it was not written: when it is begun again; 0: it is being written */
-    enum store_result trouble; /* why it was not: STORE_FULL or STORE_FAILED */
+    enum store_result trouble; /* why it was not: STORE_FULL or STORE_FAILED, ... */
+    int cause;                 /* ... and the errno of that */
 };
 
 struct lmdb_store {
@@ -77,6 +79,7 @@ struct lmdb_store {
     struct remembered_replies replies;
     uint64_t hash_seed; /* so that nobody can choose ids or SKUs that collide */
     uint64_t full_ms;   /* when there was no room for an entry; 0: there was for the last one */
+    int cause;          /* as lmdb_store_cause */
     bool is_stale;      /* what is in memory is not what the journal says: store_catch_up */
     uint64_t journal_id;
     char why_rebuilt[ERROR_BYTES]; /* when it was opened; empty: it was not */
@@ -86,6 +89,14 @@ struct lmdb_store {
 static inline struct lmdb_store *store_of_unit(const struct unit_of_work *unit)
 {
     return (struct lmdb_store *)(uintptr_t)((const char *)unit - offsetof(struct lmdb_store, unit));
+}
+
+/* What the journal said just now; of a failure the cause is noted. */
+static inline enum store_result store_noted(struct lmdb_store *store, enum store_result result)
+{
+    if (result == STORE_FAILED)
+        store->cause = journal_file_cause(store->journal);
+    return result;
 }
 
 static inline struct lmdb_store *store_of_reader(const struct reader *reader)
@@ -122,7 +133,7 @@ enum store_result store_need_batch(struct lmdb_store *store, struct product *pro
 enum store_result store_apply(struct lmdb_store *store, struct cached_product *cached,
                               const struct event *event, const struct effect *effect);
 
-/* The one part of it that may follow an event again, as its record is in no slice with the product:
+/* What of it may follow an event again, as its record is in no slice with the product:
  * where the product has the event and the table of references may not. */
 enum store_result store_follow_ref(struct lmdb_store *store, struct text ref, struct text sku);
 
@@ -155,7 +166,7 @@ enum store_result store_follow_lines(struct lmdb_store *store, const struct effe
 
 /* ---- catch_up.c: from the journal ---- */
 
-/* Applies all that the journal has and the tables lack, where they are not known to be up to date.
+/* Catches up: applies all that the journal has and the tables lack, where they may lack something.
  * STORE_DAMAGED: the tables contradict the journal, or the journal cannot be read. */
 enum store_result store_catch_up(struct lmdb_store *store);
 

@@ -66,7 +66,7 @@ static enum store_result take_of_log(struct newest *newest, const struct held_lo
     return result;
 }
 
-/* A round that was cut short may have left later ones there, which the logs have too. */
+/* A round that was cut short may have left later ones there, which the held logs have too. */
 static enum store_result take_of_table(struct newest *newest)
 {
     const struct lmdb_store *store = newest->store;

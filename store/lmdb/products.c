@@ -71,8 +71,8 @@ static enum store_result load_waiting_lines(struct lmdb_store *store, struct pro
     return result;
 }
 
-/* The batch that the record carries, and the other parts as far as the totals say that there are
- * any. */
+/* The batch that the record carries, and the records of the others and of waiting lines as far as
+ * the totals say that there are any. */
 static enum store_result load_parts(struct lmdb_store *store, struct product *product,
                                     const struct product_record *stored)
 {

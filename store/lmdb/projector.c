@@ -17,6 +17,7 @@ struct projector {
     const struct directory *directory;
     struct meta meta; /* of the round under way */
     enum store_result result;
+    int cause;
     pthread_t thread;
     pthread_mutex_t mutex; /* guards state alone; the rest belongs to whom it says */
     pthread_cond_t changed;
@@ -86,7 +87,7 @@ static int write_item(struct round *round, enum table table)
     return rc;
 }
 
-/* All that stand in a table under one product. */
+/* All records of one product in a table. */
 static int write_parts(struct round *round, enum table table, const struct key *prefix)
 {
     int rc = 0;
@@ -97,7 +98,9 @@ static int write_parts(struct round *round, enum table table, const struct key *
     return rc;
 }
 
-/* Parts change with their product alone, and all of these tables are in the order of SKUs. */
+/* What belongs to a product changes with it alone, and all of these tables are in the order of
+ * SKUs.
+ */
 static int write_products(struct round *round)
 {
     static const enum table parts[] = {TABLE_BATCHES, TABLE_USE, TABLE_WAITING};
@@ -235,7 +238,8 @@ static void *run(void *argument)
     enum state state;
     while ((state = wait_while(p, STATE_IDLE)) != STATE_CLOSING) {
         if (state == STATE_WRITING) {
-            p->result = lmdb_write_result(p->directory, write_round(p->tables, &p->meta));
+            int rc = write_round(p->tables, &p->meta);
+            p->result = lmdb_write_result(p->directory, rc, &p->cause);
             set_state(p, STATE_ENDED);
         }
         wait_while(p, STATE_ENDED);
@@ -305,6 +309,12 @@ bool projector_take(struct projector *projector, enum store_result *result)
     *result = projector->result;
     set_state(projector, STATE_IDLE);
     return true;
+}
+
+int projector_cause(const struct projector *projector)
+{
+    assert(projector_is_idle(projector));
+    return projector->cause;
 }
 
 void projector_wait(struct projector *projector)

@@ -39,8 +39,12 @@ bool projector_is_idle(const struct projector *projector);
 
 /* The end of a round: true where it has come, and *result says how. After anything but STORE_OK the
  * round is as good as not written; it may be begun again. STORE_FULL: no space; STORE_FAILED: no
- * memory; STORE_BROKEN: the disk or the file failed. */
+ * memory, or no descriptor to look for space with; STORE_BROKEN: the disk or the file failed. */
 bool projector_take(struct projector *projector, enum store_result *result);
+
+/* The errno to be told of a round whose end was taken, and that was STORE_FAILED. Requires: it is
+ * idle. */
+int projector_cause(const struct projector *projector);
 
 /* Blocks until the end of the round under way has come, to be taken. */
 void projector_wait(struct projector *projector);

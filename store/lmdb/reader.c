@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-/* Brings what is read up to date. Within a unit it is. */
+/* Catches up. Within a unit that is done. */
 static enum store_result begin_read(struct lmdb_store *store)
 {
     if (store->unit.is_open)
@@ -441,11 +441,11 @@ static enum store_result list_journal(struct event_listing *listing)
     struct journal_cursor *cursor = NULL;
     struct journal_entry entry;
     struct lmdb_store *store = listing->store;
-    enum store_result result =
-        journal_read_begin(store->journal, JOURNAL_BY_SEQ, listing->seq + 1, &cursor);
+    enum store_result result = store_noted(
+        store, journal_read_begin(store->journal, JOURNAL_BY_SEQ, listing->seq + 1, &cursor));
     while (result == STORE_OK && listing->seq < submitted_seq(store) &&
            page_has_room(&listing->page)) {
-        result = journal_read_next(cursor, &entry);
+        result = store_noted(store, journal_read_next(cursor, &entry));
         if (result == STORE_OK)
             result = list_entry(listing, entry.first_seq, entry.body);
     }

@@ -33,11 +33,11 @@ struct key {
     size_t len;
 };
 
-/* ---- keys: parts that hold no NUL, joined by one, so that byte order is order by parts ---- */
+/* ---- keys: pieces that hold no NUL, joined by one, so that byte order is order by pieces ---- */
 
 struct key key_of(struct text part);
 struct key key_of_two(struct text first, struct text second);
-/* first + NUL: what all keys start with that have this first part. */
+/* first + NUL: what all keys start with that have this first piece. */
 struct key key_prefix(struct text first);
 /* sku + NUL + eta + age, big endian: a product's batches with stock, in their order of use. */
 struct key key_of_use(struct text sku, struct date eta, uint64_t age);
@@ -55,7 +55,7 @@ static inline struct text key_text(const struct key *key)
     return (struct text){key->bytes, key->len};
 }
 
-/* True where the seal is whole and the version one that some record has. */
+/* True where the checksum is right and the version one that some record has. */
 bool record_is_sound(struct text key, struct text value);
 
 /* ---- records; the `get` functions return false for one that is damaged or of a version that is

@@ -48,6 +48,7 @@ static enum store_result take_end(struct lmdb_store *store)
         return drop_round(store);
     store->rounds.retry_ms = monotonic_ms() + RETRY_MS;
     store->rounds.trouble = result;
+    store->rounds.cause = projector_cause(store->projector);
     return result == STORE_BROKEN ? STORE_BROKEN : STORE_OK;
 }
 
@@ -71,6 +72,13 @@ void store_release_round(struct lmdb_store *store)
         return;
     rounds->must_wait = false;
     projector_begin(store->projector, &rounds->meta);
+}
+
+/* Commands are refused for it. */
+static enum store_result told(struct lmdb_store *store)
+{
+    store->cause = store->rounds.cause;
+    return store->rounds.trouble;
 }
 
 static void begin_if_due(struct lmdb_store *store)
@@ -98,11 +106,11 @@ enum store_result store_turn_rounds(struct lmdb_store *store)
     if (store->rounds.must_wait)
         return STORE_OK;
     if (store->rounds.retry_ms != 0)
-        return store->rounds.trouble;
+        return told(store);
     projector_wait(store->projector);
     result = take_end(store);
     if (result == STORE_OK && store->rounds.is_under_way)
-        return store->rounds.trouble;
+        return told(store);
     if (result == STORE_OK)
         begin_if_due(store);
     return result;

@@ -5,8 +5,10 @@
 #include "store/journal/file.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ROUND_PART                                                                                 \
     4u /* of the cache, beside it: what changes in a round, and as much in the next */
@@ -43,11 +45,12 @@ static bool open_journal(struct lmdb_store *store, enum journal_file_mode mode,
 
 /* ---- the tables ---- */
 
-/* Brings tables that were opened up to what the journal says. STORE_DAMAGED: they do not follow
- * from it, or it cannot be read. */
+/* Has tables that were opened catch up with the journal. STORE_DAMAGED: they do not follow from it,
+ * or it cannot be read. */
 static enum store_result follow_journal(struct lmdb_store *store, char error[ERROR_BYTES])
 {
     store->is_stale = true;
+    store->cause = ENOMEM; /* of a failure that nobody says more of */
     enum store_result result = tables_refresh(&store->tables);
     if (result == STORE_OK)
         result = store_open_replies(store);
@@ -59,7 +62,7 @@ static enum store_result follow_journal(struct lmdb_store *store, char error[ERR
     else if (result != STORE_OK)
         snprintf(error, ERROR_BYTES, "the store %s cannot be brought up to date: %s",
                  store->directory.path,
-                 result == STORE_FAILED ? "no memory"
+                 result == STORE_FAILED ? lmdb_store_cause(store)
                  : result == STORE_FULL ? "there is no space left"
                                         : "the disk failed");
     return result;
@@ -271,6 +274,11 @@ const char *lmdb_store_why_rebuilt(const struct lmdb_store *store)
 bool lmdb_store_has_cut(const struct lmdb_store *store)
 {
     return store->end_was_cut;
+}
+
+const char *lmdb_store_cause(const struct lmdb_store *store)
+{
+    return strerror(store->cause);
 }
 
 bool lmdb_store_is_in_place(struct lmdb_store *store, char error[ERROR_BYTES])

@@ -22,8 +22,8 @@ struct lmdb_store_options {
 
 #define LMDB_STORE_IDS_MAX ((uint64_t)7000000)
 
-/* Opens the store, or makes a new one in an empty directory, and brings its tables up to what the
- * journal says. Tables that are damaged are made anew from it. NULL: `error` says why not, in one
+/* Opens the store, or makes a new one in an empty directory, and has its tables catch up with the
+ * journal. Tables that are damaged are made anew from it. NULL: `error` says why not, in one
  * line. */
 struct lmdb_store *lmdb_store_open(const struct lmdb_store_options *options,
                                    char error[ERROR_BYTES]);
@@ -36,6 +36,10 @@ const char *lmdb_store_why_rebuilt(const struct lmdb_store *store);
 
 /* Whether the journal ended in an entry that had not been written to its end, which was cut off. */
 bool lmdb_store_has_cut(const struct lmdb_store *store);
+
+/* Why a unit has failed just now with STORE_FAILED, in the system's words. They live until the next
+ * call for words of the system. */
+const char *lmdb_store_cause(const struct lmdb_store *store);
 
 /* Whether the store is still where it was opened. False: it was renamed, replaced or removed, and
  * nothing may be called done any more, as the next start finds something else there; `error` says

@@ -18,7 +18,7 @@ struct tables {
     struct lmdb_env env;
     MDB_txn *snapshot; /* NULL: none was taken yet */
     struct overlay *newer[TABLES];
-    struct overlay *older[TABLES]; /* all empty where no round is being written */
+    struct overlay *older[TABLES]; /* all empty where there is no round */
     struct held_log newer_held;    /* the same for the table of held lines, ... */
     struct held_log older_held;    /* ... which has no overlays */
     uint64_t round;                /* how often what is newer has begun anew */
@@ -49,8 +49,8 @@ enum store_result tables_get(const struct tables *tables, enum table table, stru
  * not looked for. */
 enum store_result tables_get_line(struct tables *tables, struct text key, struct text *out);
 
-/* As tables_put, for whoever keeps the mark for that table and key: it need not be looked for while
- * the round is the same. */
+/* As tables_put, for whoever keeps where that record was put last: it need not be looked for until
+ * the next round begins. */
 enum store_result tables_put_at(struct tables *tables, enum table table, struct text key,
                                 const struct record *record, struct overlay_mark *mark);
 

@@ -5,6 +5,7 @@
 #include "domain/base/crash_point.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <time.h>
 
 #define FULL_MS 1000u                   /* after an entry for which there was no room */
@@ -33,6 +34,7 @@ static enum store_result unit_begin_(struct unit_of_work *unit, uint64_t now_ms)
     clear(store->open);
     product_cache_trim(store->cache);
     store->now_ms = now_ms;
+    store->cause = ENOMEM; /* of a failure that nobody says more of */
     enum store_result result = store_catch_up(store);
     return result == STORE_OK ? store_turn_rounds(store) : result;
 }
@@ -135,7 +137,7 @@ static bool is_full(struct lmdb_store *store)
            !journal_has_room(store->journal, store->open->entry.len + FULL_ROOM);
 }
 
-/* What the log gives to an event. */
+/* What an event gets from its place behind all others. */
 static void complete(struct lmdb_store *store, const struct product *product, struct event *event)
 {
     const struct meta *meta = &store->meta;
@@ -186,7 +188,7 @@ static enum store_result submit_entry(struct lmdb_store *store, bool here)
                                   .events = open->events,
                                   .time_ms = store->now_ms,
                                   .body = entry_text(&open->entry)};
-    enum store_result result = journal_submit(store->journal, &entry, here);
+    enum store_result result = store_noted(store, journal_submit(store->journal, &entry, here));
     if (result == STORE_OK)
         store->meta.entry = entry.number;
     return result;
@@ -230,7 +232,7 @@ static bool done(struct unit_of_work *unit, enum store_result *result)
         return false;
     assert(number == sent->meta.entry);
     CRASH_POINT(after_commit);
-    note_full(store, *result);
+    note_full(store, store_noted(store, *result));
     if (*result != STORE_OK)
         return true; /* the rest is rollback's */
     store->committed = sent->meta;

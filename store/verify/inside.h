@@ -144,7 +144,7 @@ struct verify_name verify_name(struct text text);
 
 /* Reads the journal, and replays it. */
 void verify_log(struct verify *v);
-/* Makes an event true in the model, as far as it can be. NULL: the log has come to its end. */
+/* Makes an event true in the model, as far as it can be. NULL: the journal has come to its end. */
 void verify_replay(struct verify *v, const struct event *event);
 /* Of an event, before it is replayed; a reply; and the end of an entry, or of all of them. */
 void verify_replies_event(struct verify *v, const struct event *event);

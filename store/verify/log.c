@@ -16,7 +16,7 @@ static void check_event(struct verify *v, const struct event *event)
     v->last_of_type[event->type] = event->seq;
 }
 
-/* False: the log cannot be followed beyond this one. */
+/* False: the journal cannot be replayed beyond this one. */
 static bool take_event(struct verify *v, const struct entry_event *item)
 {
     struct event event;

@@ -1,4 +1,4 @@
-/* What follows from the log. The rules of docs/PROTOCOL.md are written down here a second time,
+/* What follows from the journal. The rules of docs/PROTOCOL.md are written down here a second time,
  * from the side of who reads the events: product_apply and the tables are what is to be checked. */
 #include "store/verify/inside.h"
 
@@ -48,7 +48,7 @@ static void leave_batch(struct seen_line *line)
 }
 
 /* The line under which an event puts its own seq: the one that waited since line_seq, or, with 0, a
- * new one. NULL: the log contradicts itself. */
+ * new one. NULL: the journal contradicts itself. */
 static struct seen_line *line_put(struct verify *v, const struct event *event, struct text orderid,
                                   uint32_t qty)
 {
@@ -112,7 +112,8 @@ static bool moves_displaced(const struct verify *v, const struct event *event)
 }
 
 /* A batch that holds too much loses lines at once, and these are allocated anew or wait, the oldest
- * first. Nothing comes in between, and the log does not end there. `event` is NULL at its end. */
+ * first. Nothing comes in between, and the journal does not end there. `event` is NULL at its end.
+ */
 static void check_displaced(struct verify *v, const struct event *event)
 {
     if (v->shrinking != NULL) {

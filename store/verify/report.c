@@ -41,7 +41,7 @@ void verify_finding(struct verify *v, const char *format, ...)
     fputc('\n', v->out);
 }
 
-/* The parts of a key are joined by a NUL, which becomes a slash. Bytes of a number in one, and
+/* The pieces of a key are joined by a NUL, which becomes a slash. Bytes of a number in one, and
  * those that a terminal would obey or cannot show, become hex. */
 struct verify_name verify_name(struct text text)
 {

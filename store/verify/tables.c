@@ -8,7 +8,7 @@
 struct table_check {
     struct verify_check check;
     enum table table;
-    /* The model is there only where the log was replayed. */
+    /* The model is there only where the journal was replayed. */
     void (*see)(struct verify *v, struct text key, struct text value);
 };
 

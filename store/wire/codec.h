@@ -1,5 +1,5 @@
 /* The msgpack codec: what requests, replies and events look like as bytes (docs/PROTOCOL.md). Its
- * one home, for the node, the event log and the tools. */
+ * one home, for the node, the journal and the tools. */
 #ifndef STORE_WIRE_CODEC_H
 #define STORE_WIRE_CODEC_H
 

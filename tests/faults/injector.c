@@ -16,9 +16,10 @@ static const struct {
     const char *name;
     int code;
 } errors[] = {
-    {"EACCES", EACCES}, {"EAGAIN", EAGAIN}, {"EDQUOT", EDQUOT}, {"EFBIG", EFBIG},
-    {"EINTR", EINTR},   {"EIO", EIO},       {"EMFILE", EMFILE}, {"ENOLCK", ENOLCK},
-    {"ENOMEM", ENOMEM}, {"ENOSPC", ENOSPC}, {"EROFS", EROFS},   {"SHORT", CUT_SHORT},
+    {"EACCES", EACCES},   {"EAGAIN", EAGAIN}, {"EDQUOT", EDQUOT}, {"EFBIG", EFBIG},
+    {"EINTR", EINTR},     {"EIO", EIO},       {"EMFILE", EMFILE}, {"ENFILE", ENFILE},
+    {"ENOLCK", ENOLCK},   {"ENOMEM", ENOMEM}, {"ENOSPC", ENOSPC}, {"EROFS", EROFS},
+    {"SHORT", CUT_SHORT},
 };
 
 struct order {

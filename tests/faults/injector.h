@@ -1,6 +1,7 @@
 /* Faults to order: ALLOCD_FAULT=CALL:ERROR:N or CALL:ERROR:N:forever.
  *
- * CALL is the name of a call, or "pwrite of meta": one that writes to a meta page of LMDB.
+ * CALL is the name of a call, or one of these: "pwrite of meta" writes to a meta page of LMDB,
+ * "openat of spare" opens a spare segment of the journal in order to begin it.
  * The Nth call of that name, in whichever thread, fails with that error, or with `forever` all from
  * the Nth on. ERROR is the name of an errno, or SHORT: the call does half of what it was asked for.
  * The file that ALLOCD_FAULT_FIRED names is made when the first one fails, and says which file that

@@ -24,6 +24,7 @@
 
 #define DESCRIPTORS_MAX 4096 /* a larger one is not watched */
 #define VECTORS_MAX 64       /* nobody writes more at once */
+#define SPARE "next-"        /* how names of spare segments begin */
 #define META_BYTES 120       /* which LMDB writes of a meta page, and nobody of anything else */
 
 /* The call that would have been made without this file, as `real`. Several threads may look for it
@@ -91,7 +92,9 @@ int openat(int directory, const char *path, int flags, ...)
     va_end(args);
     if (!is_watched(directory))
         return real(directory, path, flags, mode);
-    return injector_fails("openat") ? -1 : opened(real(directory, path, flags, mode), flags);
+    bool is_of_spare = (flags & O_CREAT) == 0 && strncmp(path, SPARE, sizeof SPARE - 1) == 0;
+    bool fails = injector_fails("openat") || (is_of_spare && injector_fails("openat of spare"));
+    return fails ? -1 : opened(real(directory, path, flags, mode), flags);
 }
 
 /* What fortified headers make of them where the flags are no constant. */

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The N-th call of each kind on the store's files fails, once or from there on, for every N."""
 
+import errno
 import os
 import random
 import subprocess
@@ -10,8 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from allocd import Client, Node, faulty_program
-from faults import ERRORS, Campaign, Fault, Script
+from allocd import DEADLINE, Client, Node, faulty_program
+from faults import ERRORS, Campaign, Fault, Script, play
 from history import History
 from model import Model
 
@@ -76,6 +77,16 @@ def large_groups():
                                    requests[3001:]])
 
 
+def next_segment():
+    """Events that do not fit into the first segment of the journal, which has 1 MiB."""
+    batch = {"type": "CreateBatch", "ref": "b", "sku": "A/1", "qty": 10**6, "eta": None}
+    lines = [{"type": "Allocate", "orderid": f"order-{number}-".ljust(255, "x"), "sku": "A/1",
+              "qty": 1} for number in range(2500)]
+    requests = numbered([batch, *lines])
+    return Script("next segment", [requests[number:number + 500]
+                                   for number in range(0, len(requests), 500)])
+
+
 class IoFaults(unittest.TestCase):
     def test_every_call_may_fail(self):
         scripts = [first_start(), with_history(), large_groups()]
@@ -102,6 +113,18 @@ class IoFaults(unittest.TestCase):
         others = {form.format(call) for call in ERRORS if call != "pthread_create" and " " not in call
                   for form in ("{}", "{}64", "__{}_2", "__{}64_2", "__{}_chk", "__{}64_chk")}
         self.assertEqual(names & others, set())
+
+    def test_without_a_descriptor(self):
+        """Where the next segment of the journal is there and cannot be opened, it is not room that
+        is missing."""
+        script = next_segment()
+        self.addCleanup(script.close)
+        for code, forever in ((errno.EMFILE, False), (errno.EMFILE, True), (errno.ENFILE, False)):
+            fault = Fault("openat of spare", errno.errorcode[code], 2, forever)  # 1: the first one
+            outcome = play(script, fault, DEADLINE)
+            self.assertEqual(outcome.kind, "refused storage_failed")
+            self.assertIn(f" ERROR the store failed: {os.strerror(code)}: commands are refused\n",
+                          outcome.log)
 
     def test_looking_for_room_takes_none(self):
         """Whenever the node is killed."""

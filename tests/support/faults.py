@@ -31,7 +31,7 @@ OFTEN = {"pwrite": 128, "pwritev": 64, "writev": 16, "fdatasync": 64, "lseek": 1
 FULL = {"ENOSPC", "EDQUOT", "EFBIG", "SHORT"}
 WRITE = ["EIO", "ENOSPC", "EDQUOT", "EFBIG", "EINTR", "EROFS", "SHORT"]
 SYNC = ["EIO", "ENOSPC", "EDQUOT", "EINTR"]
-PATH = ["EACCES", "EMFILE", "ENOSPC", "EROFS", "EIO", "EINTR"]
+PATH = ["EACCES", "EMFILE", "ENFILE", "ENOSPC", "EROFS", "EIO", "EINTR"]
 PATIENT_KNOCKS = 2000
 ROOM_SECONDS = 5
 TO_DISK = {"pwrite", "pwritev", "writev", "fdatasync", "fsync"}  # where EIO must end the node, ...
@@ -258,6 +258,7 @@ class Outcome:
     fault: Fault
     kind: str
     line: str = ""
+    log: str = ""
 
 
 def last_line(node):
@@ -344,7 +345,7 @@ def play(script, fault, patience):
             shutil.copytree(script.before.data, node.data)
         try:
             conversation, kind = talk(node, script, fault, patience)
-            line = without_place(last_line(node), node)
+            line, log = without_place(last_line(node), node), node.stderr()
             fired = fault.has_fired(node)
             check_store(node, script, conversation)
         except Exception as error:
@@ -356,7 +357,7 @@ def play(script, fault, patience):
         elif fault.must_end(node) and kind not in ("no start", "ended"):
             # The last round, whose failure takes nothing away: the journal has it all.
             assert fault.file(node) == "/data.mdb", f"{script.name} {fault}: {kind}"
-        return Outcome(fault, kind if fired else "no fault", line)
+        return Outcome(fault, kind if fired else "no fault", line, log)
     finally:
         if node.is_running():
             node.process.kill()

@@ -4,6 +4,7 @@
 #include "tests/support/faulty_disk.h"
 #include "tests/support/journal_bench.h"
 
+#include "store/journal/part.h"
 #include "store/journal/segment.h"
 
 #include <errno.h>
@@ -52,7 +53,7 @@ static bool take_all(struct faults *f)
     }
     if (worst != STORE_OK) {
         f->bench.count = journal_durable(f->bench.journal);
-        f->bench.salt += worst == STORE_FULL;
+        f->bench.salt += worst != STORE_BROKEN;
     }
     assert_int_equal(journal_durable(f->bench.journal), f->bench.count);
     return worst != STORE_BROKEN;
@@ -112,13 +113,13 @@ static void judge(struct faults *f)
 }
 
 /* Returns whether a call has failed. */
-static bool try_fault(uint64_t n, int code, bool for_good)
+static bool try_fault(enum disk_call call, uint64_t n, int code, bool for_good)
 {
     struct faults *f = calloc(1, sizeof *f);
     assert_non_null(f);
     faulty_disk_reset();
     disk_journal_make(&f->disk, SMALL, 2 * SMALL);
-    faulty_disk_fail(DISK_ANY, n, code, for_good);
+    faulty_disk_fail(call, n, code, for_good);
     if (disk_journal_open(&f->disk)) {
         f->bench.journal = f->disk.journal;
         run_script(f);
@@ -136,7 +137,7 @@ static bool try_fault(uint64_t n, int code, bool for_good)
 static uint64_t try_each(int code, bool for_good)
 {
     uint64_t n = 1;
-    while (try_fault(n, code, for_good))
+    while (try_fault(DISK_ANY, n, code, for_good))
         n++;
     return n;
 }
@@ -158,6 +159,17 @@ static void any_call_may_find_the_disk_broken(void **state)
 {
     (void)state;
     assert_true(try_each(EIO, false) > 100);
+}
+
+static void any_file_may_find_no_descriptor(void **state)
+{
+    (void)state;
+    for (unsigned for_good = 0; for_good < 2; for_good++) {
+        uint64_t n = 1;
+        while (try_fault(DISK_OPEN, n, EMFILE, for_good > 0))
+            n++;
+        assert_true(n > 10);
+    }
 }
 
 static void any_write_may_be_short(void **state)
@@ -209,6 +221,125 @@ static void a_failure_has_its_result(void **state)
         assert_int_equal(journal_submit(f->bench.journal, &entry, true), rows[i].result);
         assert_true(faulty_disk_has_failed());
         f->may_have_one_more = rows[i].result == STORE_BROKEN;
+        judge(f);
+        forget(&f);
+    }
+}
+
+static void wait_for_room(const struct faults *f, uint64_t bytes)
+{
+    time_t deadline = time(NULL) + 20;
+    while (!journal_has_room(f->bench.journal, bytes) && time(NULL) < deadline)
+        sched_yield();
+    assert_true(journal_has_room(f->bench.journal, bytes));
+}
+
+/* The next segment is there and cannot be opened: a refusal like any other, and it has its cause.
+ */
+static void without_a_descriptor_entries_are_refused(void **state)
+{
+    static const int codes[] = {EMFILE, ENFILE};
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct faults *f = made(65536, 65536);
+        bool here = i % 2 == 0;
+        journal_bench_append(&f->bench, 1, 40000);
+        wait_for_room(f, 25000);
+        faulty_disk_fail(DISK_OPEN, 1, codes[i / 2], false);
+        struct journal_entry entry = journal_bench_make(&f->bench, 1, 25000);
+        assert_int_equal(journal_submit(f->bench.journal, &entry, here),
+                         here ? STORE_FAILED : STORE_OK);
+        if (!here) {
+            journal_bench_add(&f->bench, &entry);
+            assert_true(take_all(f));
+            assert_int_equal(f->bench.count, 1);
+            journal_bench_forget(&f->bench, 1);
+        }
+        assert_int_equal(journal_file_cause(f->bench.journal), codes[i / 2]);
+        journal_bench_append(&f->bench, 1, 25000);
+        judge(f);
+        forget(&f);
+    }
+}
+
+/* Whichever of its segments cannot be made or opened. (Behind them one more is made ahead.) */
+static void without_a_descriptor_a_large_entry_is_taken_back(void **state)
+{
+    (void)state;
+    bool has_failed = true;
+    unsigned refused = 0;
+    for (uint64_t n = 1; has_failed; n++) {
+        struct faults *f = made(SMALL, SMALL);
+        journal_bench_append(&f->bench, 1, 100);
+        faulty_disk_fail(DISK_OPEN, n, EMFILE, false);
+        struct journal_entry entry = journal_bench_make(&f->bench, 1, 3 * SMALL);
+        enum store_result result = journal_submit(f->bench.journal, &entry, true);
+        has_failed = faulty_disk_has_failed();
+        faulty_disk_reset();
+        if (result == STORE_OK) {
+            journal_bench_add(&f->bench, &entry);
+            assert_true(take_all(f));
+        } else {
+            assert_int_equal(result, STORE_FAILED);
+            assert_int_equal(journal_file_cause(f->bench.journal), EMFILE);
+            refused++;
+        }
+        journal_bench_append(&f->bench, 1, 3 * SMALL);
+        judge(f);
+        forget(&f);
+    }
+    assert_true(refused > 6);
+}
+
+static enum store_result read_first(const struct faults *f)
+{
+    struct journal_cursor *cursor = NULL;
+    struct journal_entry entry;
+    assert_int_equal(journal_read_begin(f->bench.journal, JOURNAL_BY_NUMBER, 1, &cursor), STORE_OK);
+    enum store_result result = journal_read_next(cursor, &entry);
+    if (result == STORE_OK)
+        journal_bench_same(&entry, &f->bench.entries[0]);
+    journal_read_end(&cursor);
+    return result;
+}
+
+/* That a segment cannot be opened is no damage. */
+static void without_a_descriptor_nothing_is_damaged(void **state)
+{
+    (void)state;
+    struct faults *f = made(SMALL, SMALL);
+    for (unsigned i = 0; i < 3; i++)
+        journal_bench_append(&f->bench, 1, 3000);
+    journal_bench_check(&f->bench); /* so that the first one is not kept */
+    wait_for_room(f, 3000);
+    faulty_disk_fail(DISK_OPEN, 1, EMFILE, false);
+    assert_int_equal(read_first(f), STORE_FAILED);
+    assert_int_equal(journal_file_cause(f->bench.journal), EMFILE);
+    assert_int_equal(read_first(f), STORE_OK);
+    forget(&f);
+}
+
+/* Parts go out a few at a time: each of these writes may fail. */
+static void an_entry_of_many_parts_is_taken_back(void **state)
+{
+    (void)state;
+    const uint64_t size = 20 * (uint64_t)PART_BODY_MAX;
+    bool has_failed = true;
+    for (uint64_t n = 1; has_failed; n++) {
+        struct faults *f = made(2 * size, 2 * size);
+        journal_bench_append(&f->bench, 1, 100);
+        faulty_disk_fail(DISK_PWRITEV, n, ENOSPC, false);
+        struct journal_entry entry = journal_bench_make(&f->bench, 1, size);
+        enum store_result result = journal_submit(f->bench.journal, &entry, true);
+        has_failed = faulty_disk_has_failed();
+        faulty_disk_reset();
+        assert_int_equal(result, has_failed ? STORE_FULL : STORE_OK);
+        assert_true(has_failed || n > 2);
+        if (!has_failed) {
+            journal_bench_add(&f->bench, &entry);
+            assert_true(take_all(f));
+        }
+        journal_bench_append(&f->bench, 1, 100);
         judge(f);
         forget(&f);
     }
@@ -277,9 +408,7 @@ static void the_next_segment_is_made_ahead(void **state)
     must_open(f);
     /* A start that finds a segment more than half full makes the next one too; entries go before.
      */
-    time_t deadline = time(NULL) + 20;
-    while (!journal_has_room(f->bench.journal, 61000) && time(NULL) < deadline)
-        sched_yield();
+    wait_for_room(f, 61000);
     assert_int_equal(size_of(f, "next-3.tmp"), 65536);
     assert_int_equal(journal_bytes(f->bench.journal), 3 * 65536 + 64);
     forget(&f);
@@ -327,8 +456,13 @@ int main(void)
         cmocka_unit_test(any_call_may_find_the_disk_full),
         cmocka_unit_test(any_call_may_find_the_disk_full_for_good),
         cmocka_unit_test(any_call_may_find_the_disk_broken),
+        cmocka_unit_test(any_file_may_find_no_descriptor),
         cmocka_unit_test(any_write_may_be_short),
         cmocka_unit_test(a_failure_has_its_result),
+        cmocka_unit_test(without_a_descriptor_entries_are_refused),
+        cmocka_unit_test(without_a_descriptor_a_large_entry_is_taken_back),
+        cmocka_unit_test(without_a_descriptor_nothing_is_damaged),
+        cmocka_unit_test(an_entry_of_many_parts_is_taken_back),
         cmocka_unit_test(what_cannot_be_taken_back_breaks_the_journal),
         cmocka_unit_test(segments_grow_up_to_the_largest),
         cmocka_unit_test(the_next_segment_is_made_ahead),

@@ -3,11 +3,13 @@
 #include "tests/support/sample_store.h"
 #include "tests/support/tables_fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -274,15 +276,37 @@ static void a_meta_page_that_cannot_be_written(void **state)
     expect_lines(f, 100, "before");
 }
 
+/* LMDB says EIO of a full disk as well, and looking for room takes a descriptor: without one nobody
+ * can tell, so that the round waits. It is no end, and no want of room. */
+static void without_a_descriptor_nobody_knows_the_room(void **state)
+{
+    struct tables_fixture *f = *state;
+    struct rlimit before;
+    int cause = 0;
+    assert_int_equal(lmdb_write_result(&f->directory, EIO, &cause), STORE_BROKEN);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    enum store_result result = lmdb_write_result(&f->directory, EIO, &cause);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(result, STORE_FAILED);
+    assert_int_equal(cause, EMFILE);
+}
+
 int main(void)
 {
 #define TEST(name)                                                                                 \
     cmocka_unit_test_setup_teardown(name, tables_fixture_set_up, tables_fixture_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_round_begins_and_is_taken), TEST(an_empty_round_has_its_counters),
-        TEST(the_counters_come_last),      TEST(closing_waits_for_the_round),
-        TEST(what_is_gone_is_taken_away),  TEST(a_full_map_and_room_later),
-        TEST(a_full_disk_and_room_later),  TEST(a_meta_page_that_cannot_be_written),
+        TEST(a_round_begins_and_is_taken),
+        TEST(an_empty_round_has_its_counters),
+        TEST(the_counters_come_last),
+        TEST(closing_waits_for_the_round),
+        TEST(what_is_gone_is_taken_away),
+        TEST(a_full_map_and_room_later),
+        TEST(a_full_disk_and_room_later),
+        TEST(a_meta_page_that_cannot_be_written),
+        TEST(without_a_descriptor_nobody_knows_the_room),
     };
     return cmocka_run_group_tests_name("projector", tests, NULL, NULL);
 }

@@ -184,6 +184,27 @@ static void a_store_knows_whether_it_is_in_its_place(void **state)
     disk_store_destroy(disk);
 }
 
+/* ---- its end ---- */
+
+/* What was submitted is in the journal, whether anybody heard of it or not. */
+static void a_unit_under_way_is_not_lost_by_the_end(void **state)
+{
+    (void)state;
+    struct contract c;
+    contract_open(&c, &disk_store_factory);
+    GROUP(&c, "CreateBatch b1 RED 5");
+    assert_int_equal(unit_begin(c.unit, 1), STORE_OK);
+    contract_run(&c, "Allocate o1 RED 2");
+    assert_int_equal(unit_submit(c.unit, false), STORE_OK);
+    struct disk_store *disk = c.store;
+    lmdb_store_close(&disk->store);
+    assert_true(disk_store_open(disk));
+    c.unit = lmdb_store_unit(disk->store);
+    c.reader = lmdb_store_reader(disk->store);
+    EXPECT(&c, "GetAllocations o1", "ok RED:2:b1");
+    contract_close(&c);
+}
+
 /* ---- a full store ---- */
 
 /* Groups of one batch each, until the tables have no room for what the journal has. */
@@ -544,6 +565,7 @@ int main(void)
         cmocka_unit_test(a_directory_is_made_for_its_owner_alone),
         cmocka_unit_test(a_second_node_is_refused),
         cmocka_unit_test(a_store_knows_whether_it_is_in_its_place),
+        cmocka_unit_test(a_unit_under_way_is_not_lost_by_the_end),
         cmocka_unit_test(full_tables_take_nothing_and_go_on_with_more_room),
         cmocka_unit_test(tables_that_were_cut_are_made_anew),
         cmocka_unit_test(a_store_without_its_journal_is_refused),
