@@ -46,6 +46,11 @@ void journal_bench_same(const struct journal_entry *found, const struct journal_
 /* Asserts that a read from the first entry on finds just those that there should be. */
 void journal_bench_check(struct journal_bench *bench);
 
+/* What a cursor that begins at `value` says at its first read. Asserts that an entry that it gives
+ * is the one with that number. */
+enum store_result journal_bench_read(struct journal_bench *bench, enum journal_key key,
+                                     uint64_t value, uint64_t number);
+
 /* Asserts that a cursor that begins at `value` finds the entry with that number first; 0: none. */
 void journal_bench_find(struct journal_bench *bench, enum journal_key key, uint64_t value,
                         uint64_t number);
