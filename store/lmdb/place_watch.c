@@ -1,11 +1,12 @@
 #include "store/lmdb/place_watch.h"
 
+#include "store/lmdb/coarse_clock.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LOOK_EVERY_MS 1000u
@@ -67,20 +68,13 @@ void place_watch_close(struct place_watch *watch)
     watch->fd = -1;
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
-}
-
 bool place_watch_has_news(struct place_watch *watch)
 {
     char events[sizeof(struct inotify_event) + NAME_MAX + 1];
     bool has_news = watch->fd < 0;
     while (watch->fd >= 0 && read(watch->fd, events, sizeof events) > 0)
         has_news = true;
-    uint64_t now = now_ms();
+    uint64_t now = coarse_ms();
     if (!has_news && now - watch->looked_ms < LOOK_EVERY_MS)
         return false;
     watch->looked_ms = now;

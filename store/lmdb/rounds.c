@@ -1,18 +1,12 @@
 /* When what changed is written into LMDB, and when it can be forgotten. */
 #include "store/lmdb/inside.h"
 
+#include "store/lmdb/coarse_clock.h"
+
 #include <assert.h>
-#include <time.h>
 
 #define RETRY_MS 1000u /* after a round that could not be written, for want of room say */
 #define FAR_BEHIND 4u  /* times what a round begins with: then whoever adds more has to wait */
-
-static uint64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
-}
 
 static bool is_behind(const struct lmdb_store *store, unsigned times)
 {
@@ -46,7 +40,7 @@ static enum store_result take_end(struct lmdb_store *store)
         return STORE_OK;
     if (result == STORE_OK)
         return drop_round(store);
-    store->rounds.retry_ms = monotonic_ms() + RETRY_MS;
+    store->rounds.retry_ms = coarse_ms() + RETRY_MS;
     store->rounds.trouble = result;
     store->rounds.cause = projector_cause(store->projector);
     return result == STORE_BROKEN ? STORE_BROKEN : STORE_OK;
@@ -86,8 +80,7 @@ static void begin_if_due(struct lmdb_store *store)
     struct rounds *rounds = &store->rounds;
     if (!rounds->is_under_way && is_behind(store, 1)) {
         store_begin_round(store);
-    } else if (rounds->is_under_way && rounds->retry_ms != 0 &&
-               monotonic_ms() >= rounds->retry_ms) {
+    } else if (rounds->is_under_way && rounds->retry_ms != 0 && coarse_ms() >= rounds->retry_ms) {
         rounds->retry_ms = 0;
         projector_begin(store->projector, &rounds->meta);
     }

@@ -3,20 +3,13 @@
 #include "store/lmdb/inside.h"
 
 #include "domain/base/crash_point.h"
+#include "store/lmdb/coarse_clock.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <time.h>
 
 #define FULL_MS 1000u                   /* after an entry for which there was no room */
 #define FULL_ROOM ((uint64_t)64 * 1024) /* that there has to be then */
-
-static uint64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
-}
 
 static void clear(struct unit_memory *memory)
 {
@@ -133,7 +126,7 @@ static enum store_result newest_lines(struct unit_of_work *unit, const struct pr
  * and then it is tried all the same, as that makes the room. */
 static bool is_full(struct lmdb_store *store)
 {
-    return store->full_ms != 0 && monotonic_ms() - store->full_ms < FULL_MS &&
+    return store->full_ms != 0 && coarse_ms() - store->full_ms < FULL_MS &&
            !journal_has_room(store->journal, store->open->entry.len + FULL_ROOM);
 }
 
@@ -198,8 +191,8 @@ static enum store_result submit_entry(struct lmdb_store *store, bool here)
 static void note_full(struct lmdb_store *store, enum store_result result)
 {
     if (result == STORE_OK && store->full_ms != 0 && store->rounds.retry_ms != 0)
-        store->rounds.retry_ms = monotonic_ms();
-    store->full_ms = result == STORE_FULL ? monotonic_ms() : 0;
+        store->rounds.retry_ms = coarse_ms();
+    store->full_ms = result == STORE_FULL ? coarse_ms() : 0;
 }
 
 /* Where it did nothing there is nothing to be written: its queries asked for what is not there. */

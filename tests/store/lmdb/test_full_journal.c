@@ -1,5 +1,6 @@
 /* A journal without room for its next segment: units are refused, and the next ones before they do
  * anything, until there is room again. */
+#include "store/lmdb/coarse_clock.h"
 #include "store/lmdb/inside.h"
 #include "tests/support/build.h"
 #include "tests/support/disk_store.h"
@@ -46,13 +47,6 @@ static unsigned fill_journal(struct contract *c)
     return events;
 }
 
-static uint64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* that of the store */
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void what_has_no_room_is_refused_at_once_until_there_is_some(void **state)
 {
     (void)state;
@@ -71,7 +65,7 @@ static void what_has_no_room_is_refused_at_once_until_there_is_some(void **state
     struct lmdb_store *store = ((struct disk_store *)c.store)->store;
     assert_true(store->full_ms > 0);
     assert_int_equal(unit_begin(c.unit, 1), STORE_OK);
-    store->full_ms = monotonic_ms(); /* however long it took to catch up */
+    store->full_ms = coarse_ms(); /* however long it took to catch up */
     assert_int_equal(add_batch(&c, events), STORE_FULL);
     unit_rollback(c.unit);
     const char *stock = contract_text(&c, "seq=%u products=1 waiting=0", 1 + events);
