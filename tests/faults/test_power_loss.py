@@ -156,10 +156,8 @@ def rolling(node):
                                 {"ALLOCD_FAULT": f"fsync:ENOSPC:{node.random.randint(9, 13)}"},
                                 {"ALLOCD_FAULT": f"openat:ENOSPC:{node.random.randint(12, 17)}"}])
     node.start(**fault)
-    try:
-        node.fill(3400, node.random.choice([(1, 40), (20, 300)]))
-    except ConnectionError: # nobody could tell whether a name was on disk
-        node.start_again()
+    # It ends where nobody can tell whether a name is on disk.
+    node.or_end(node.fill, 3400, node.random.choice([(1, 40), (20, 300)]))
     node.live_or_end(5, (1, 10))
     node.stop()
 
@@ -294,10 +292,7 @@ def refused_large_entry(node):
                                 "pwritev:SHORT:2", "fdatasync:ENOSPC:3", "fdatasync:ENOSPC:4",
                                 "fdatasync:ENOSPC:5", "renameat:ENOSPC:1", "renameat:ENOSPC:2"])
     node.start(ALLOCD_FAULT=fault)
-    try:
-        node.shrink()
-    except ConnectionError:
-        node.start_again()
+    node.or_end(node.shrink)
     node.live(5, (1, 10))
     node.shrink()
     node.stop()

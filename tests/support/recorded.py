@@ -77,12 +77,18 @@ class Recorded:
         assert self.node.wait() == 1, self.node.stderr()
         self.start()
 
-    def live_or_end(self, count, at_once):
-        """Where it ends it is started again and lives a little longer."""
+    def or_end(self, act, *arguments):
+        """False: the node ended at that, and was started again."""
         try:
-            self.live(count, at_once)
+            act(*arguments)
         except ConnectionError:
             self.start_again()
+            return False
+        return True
+
+    def live_or_end(self, count, at_once):
+        """Where it ends it is started again and lives a little longer."""
+        if not self.or_end(self.live, count, at_once):
             self.live(10, at_once)
 
     def fill(self, count, at_once):
